@@ -1,0 +1,169 @@
+//! Looking at parked messages and sending them back to their work queue.
+//!
+//! A parking lot is read with `basic.get` on a channel of its own, without acks; closing the
+//! channel puts back whatever was not replayed, in its old place.
+
+use futures_util::StreamExt as _;
+use lapin::message::Delivery;
+use lapin::options::{BasicAckOptions, BasicGetOptions, QueueDeclareOptions};
+use lapin::types::FieldTable;
+use lapin::{Channel, Connection};
+use messages::Envelope;
+
+use crate::connection::{BrokerSettings, chain, connect};
+use crate::delivery::{ATTEMPTS, FAILURE_DETAIL, FAILURE_REASON, FIRST_SEEN, header};
+use crate::outgoing::{Original, Outgoing};
+use crate::publisher::{PublishError, Publisher};
+use crate::topology::{self, WorkQueue};
+
+/// The parking lots of a broker.
+pub struct DeadLetters {
+    connection: Connection,
+}
+
+/// A parked message.
+#[derive(Debug, Clone)]
+pub struct DeadLetter {
+    /// The event id; `None` where the body can't be read.
+    pub id: Option<String>,
+    /// The event type; `None` where the body can't be read.
+    pub event_type: Option<String>,
+    /// Why it was parked; `None` where the broker parked it (too many deliveries).
+    pub reason: Option<String>,
+    /// What happened, in words.
+    pub detail: Option<String>,
+    /// How many attempts were made.
+    pub attempts: Option<String>,
+    /// When it was read for the first time, RFC 3339.
+    pub first_seen: Option<String>,
+    /// The trace that the event belongs to.
+    pub traceparent: Option<String>,
+    /// The body as it was parked.
+    pub body: Vec<u8>,
+}
+
+/// Why parked messages can't be read or replayed. A retry can help.
+#[derive(Debug, thiserror::Error)]
+pub enum DeadLetterError {
+    /// There is no connection.
+    #[error("can't connect to the broker: {0}")]
+    Connect(String),
+    /// The broker refused or went away.
+    #[error("the broker did not answer as expected")]
+    Broker(#[from] lapin::Error),
+    /// The replayed message was not confirmed; the parked one stays where it is.
+    #[error("the replayed message was not confirmed; the parked one stays where it is")]
+    Publish(#[from] PublishError),
+}
+
+impl DeadLetters {
+    /// Connects, and declares the topology, so that an empty broker shows empty parking lots.
+    ///
+    /// # Errors
+    /// [`DeadLetterError::Connect`] or [`DeadLetterError::Broker`].
+    pub async fn connect(settings: &BrokerSettings) -> Result<Self, DeadLetterError> {
+        let connection = connect(settings, "dead-letters")
+            .await
+            .map_err(|error| DeadLetterError::Connect(chain(&error)))?;
+        let channel = connection.create_channel().await?;
+        topology::declare(&channel).await?;
+        channel.close(200, "declared".into()).await?;
+        Ok(Self { connection })
+    }
+
+    /// The parked messages of a queue, oldest first.
+    ///
+    /// # Errors
+    /// [`DeadLetterError::Broker`].
+    pub async fn list(&self, queue: WorkQueue) -> Result<Vec<DeadLetter>, DeadLetterError> {
+        let channel = self.connection.create_channel().await?;
+        let mut found = Vec::new();
+        let mut parked = std::pin::pin!(parked_messages(&channel, queue).await?);
+        while let Some(delivery) = parked.next().await {
+            found.push(DeadLetter::read(&delivery?));
+        }
+        channel.close(200, "listed".into()).await?;
+        Ok(found)
+    }
+
+    /// Sends the parked messages that `chosen` accepts back to their work queue, each confirmed
+    /// there before it leaves the parking lot. Returns what was replayed.
+    ///
+    /// # Errors
+    /// [`DeadLetterError`]; what was replayed before stays replayed.
+    pub async fn replay(
+        &self,
+        queue: WorkQueue,
+        publisher: &Publisher,
+        chosen: impl Fn(&DeadLetter) -> bool,
+    ) -> Result<Vec<DeadLetter>, DeadLetterError> {
+        let channel = self.connection.create_channel().await?;
+        let mut replayed = Vec::new();
+        let mut parked = std::pin::pin!(parked_messages(&channel, queue).await?);
+        while let Some(delivery) = parked.next().await {
+            let delivery = delivery?;
+            let letter = DeadLetter::read(&delivery);
+            if !chosen(&letter) {
+                continue;
+            }
+            let original = Original {
+                body: &delivery.data,
+                message_id: letter.id.clone(),
+                event_type: letter.event_type.clone(),
+            };
+            publisher
+                .publish(&Outgoing::replayed(queue, &original))
+                .await?;
+            delivery.ack(BasicAckOptions::default()).await?;
+            replayed.push(letter);
+        }
+        channel.close(200, "replayed".into()).await?;
+        Ok(replayed)
+    }
+}
+
+impl DeadLetter {
+    fn read(delivery: &Delivery) -> Self {
+        let event = Envelope::decode(&delivery.data).ok();
+        Self {
+            id: event.as_ref().map(|event| event.id.clone()),
+            event_type: event.as_ref().map(|event| event.event_type.clone()),
+            traceparent: event.and_then(|event| event.traceparent),
+            reason: header(delivery, FAILURE_REASON),
+            detail: header(delivery, FAILURE_DETAIL),
+            attempts: header(delivery, ATTEMPTS),
+            first_seen: header(delivery, FIRST_SEEN),
+            body: delivery.data.clone(),
+        }
+    }
+}
+
+/// The messages that are parked now. Not those parked meanwhile: a replayed message that fails at
+/// once comes back, and would be replayed for ever. Nothing is acked.
+async fn parked_messages(
+    channel: &Channel,
+    queue: WorkQueue,
+) -> lapin::Result<impl futures_util::Stream<Item = lapin::Result<Delivery>> + '_> {
+    let name = queue.parking_lot();
+    let passive = QueueDeclareOptions {
+        passive: true,
+        ..Default::default()
+    };
+    let parked = channel
+        .queue_declare(name.as_str().into(), passive, FieldTable::default())
+        .await?;
+    Ok(futures_util::stream::unfold(
+        parked.message_count(),
+        move |left| {
+            let name = name.clone();
+            async move {
+                let left = left.checked_sub(1)?;
+                let got = channel
+                    .basic_get(name.as_str().into(), BasicGetOptions::default())
+                    .await;
+                got.transpose()
+                    .map(|got| (got.map(|message| message.delivery), left))
+            }
+        },
+    ))
+}

@@ -1,0 +1,66 @@
+//! What our own headers say about a delivery.
+
+use chrono::{DateTime, Utc};
+use lapin::message::Delivery;
+use lapin::types::AMQPValue;
+
+/// How many times the message failed before.
+pub(crate) const ATTEMPT: &str = "x-attempt";
+/// When the message was read for the first time.
+pub(crate) const FIRST_SEEN: &str = "x-first-seen";
+/// Why the message was parked.
+pub(crate) const FAILURE_REASON: &str = "x-failure-reason";
+/// What happened, in words.
+pub(crate) const FAILURE_DETAIL: &str = "x-failure-detail";
+/// How many attempts were made before it was parked.
+pub(crate) const ATTEMPTS: &str = "x-attempts";
+
+/// Which try of a message this is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attempt {
+    /// Counts from 1.
+    pub number: u32,
+    /// The attempt after which the message is parked.
+    pub limit: u32,
+    /// When the message was read for the first time.
+    pub first_seen: DateTime<Utc>,
+}
+
+impl Attempt {
+    /// A message that comes out of a parking lot, by whatever way, starts afresh: it has no
+    /// `x-attempt`, and its `x-first-seen` belongs to its former life.
+    pub(crate) fn of(delivery: &Delivery, limit: u32, now: DateTime<Utc>) -> Self {
+        let replayed = header(delivery, FAILURE_REASON).is_some();
+        let failures = header(delivery, ATTEMPT)
+            .and_then(|value| value.parse::<u32>().ok())
+            .unwrap_or(0)
+            .min(limit);
+        let first_seen = header(delivery, FIRST_SEEN)
+            .filter(|_| !replayed)
+            .and_then(|value| DateTime::parse_from_rfc3339(&value).ok())
+            .map_or(now, |time| time.with_timezone(&Utc));
+        Self {
+            number: failures + 1,
+            limit,
+            first_seen,
+        }
+    }
+
+    pub(crate) fn is_last(&self) -> bool {
+        self.number >= self.limit
+    }
+}
+
+/// A header's value as text, whatever AMQP type it was written with.
+pub(crate) fn header(delivery: &Delivery, name: &str) -> Option<String> {
+    let headers = delivery.properties.headers().as_ref()?;
+    Some(match headers.inner().get(name)? {
+        AMQPValue::LongString(text) => text.to_string(),
+        AMQPValue::ShortString(text) => text.to_string(),
+        AMQPValue::LongLongInt(number) => number.to_string(),
+        AMQPValue::LongInt(number) => number.to_string(),
+        AMQPValue::ShortInt(number) => number.to_string(),
+        AMQPValue::LongUInt(number) => number.to_string(),
+        other => format!("{other:?}"),
+    })
+}

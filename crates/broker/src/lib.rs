@@ -1,0 +1,29 @@
+//! RabbitMQ as Millrace uses it. The only crate that knows lapin.
+//!
+//! - [`topology`]: every exchange, queue, binding and delay lane, as one table
+//! - [`Publisher`]: publishes and waits for the confirm, on a connection of its own
+//! - [`consume`]: the loop that reads a work queue and carries out the handlers' [`Verdict`]s
+//! - [`trace`]: one trace from the webhook to the last outward call
+//!
+//! Both connections are rebuilt when the broker went away; lapin's own recovery is not used,
+//! because it leaves a channel dead after a channel error and shows consumers no error at all.
+
+mod connection;
+mod consumer;
+mod dead_letters;
+mod delivery;
+mod outgoing;
+mod parking;
+mod publisher;
+pub mod topology;
+pub mod trace;
+mod verdict;
+
+pub use connection::BrokerSettings;
+pub use consumer::{ConsumerSettings, Handler, consume};
+pub use dead_letters::{DeadLetter, DeadLetterError, DeadLetters};
+pub use delivery::Attempt;
+pub use outgoing::Outgoing;
+pub use publisher::{PublishError, Publisher, PublisherStatus};
+pub use topology::{Lane, WorkQueue};
+pub use verdict::{Failure, Unavailable, Verdict};

@@ -1,0 +1,137 @@
+//! A message on its way to the broker.
+
+use lapin::BasicProperties;
+use lapin::types::{AMQPValue, FieldTable};
+use messages::{CONTENT_TYPE, Envelope};
+
+use crate::topology::{EVENTS, Lane, WorkQueue};
+use crate::trace;
+
+/// A message and where it goes. Starts with clean headers: no `x-death` is ever copied, or
+/// RabbitMQ 3.10 drops the message as a cycle.
+#[derive(Debug, Clone)]
+pub struct Outgoing {
+    pub(crate) exchange: String,
+    pub(crate) routing_key: String,
+    /// The lane that has to exist before this is published.
+    pub(crate) lane: Option<Lane>,
+    pub(crate) body: Vec<u8>,
+    pub(crate) message_id: Option<String>,
+    pub(crate) event_type: Option<String>,
+    pub(crate) headers: Vec<(&'static str, String)>,
+}
+
+impl Outgoing {
+    /// A fact for whoever reads its type.
+    #[must_use]
+    pub fn event(event: Envelope) -> Self {
+        let routing_key = event.event_type.clone();
+        Self::from_envelope(EVENTS.to_owned(), routing_key, None, event)
+    }
+
+    /// A message for one work queue, now.
+    #[must_use]
+    pub fn to_queue(queue: WorkQueue, event: Envelope) -> Self {
+        Self::from_envelope(String::new(), queue.name().to_owned(), None, event)
+    }
+
+    /// A message for one work queue, after the lane's delay.
+    #[must_use]
+    pub fn delayed(lane: Lane, queue: WorkQueue, event: Envelope) -> Self {
+        Self::from_envelope(lane.name(), queue.name().to_owned(), Some(lane), event)
+    }
+
+    /// The same bytes again for a work queue, after the lane's delay.
+    pub(crate) fn again(lane: Lane, queue: WorkQueue, original: &Original<'_>) -> Self {
+        Self::from_original(lane.name(), queue.name().to_owned(), Some(lane), original)
+    }
+
+    /// The same bytes for a queue's parking lot.
+    pub(crate) fn parked(queue: WorkQueue, original: &Original<'_>) -> Self {
+        Self::from_original(String::new(), queue.parking_lot(), None, original)
+    }
+
+    /// The same bytes for a work queue, now.
+    pub(crate) fn replayed(queue: WorkQueue, original: &Original<'_>) -> Self {
+        Self::from_original(String::new(), queue.name().to_owned(), None, original)
+    }
+
+    pub(crate) fn with_header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    fn from_envelope(
+        exchange: String,
+        routing_key: String,
+        lane: Option<Lane>,
+        event: Envelope,
+    ) -> Self {
+        let event = match event.traceparent {
+            Some(_) => event,
+            None => event.with_traceparent(trace::current_traceparent()),
+        };
+        Self {
+            exchange,
+            routing_key,
+            lane,
+            body: event.encode(),
+            message_id: Some(event.id),
+            event_type: Some(event.event_type),
+            headers: Vec::new(),
+        }
+    }
+
+    fn from_original(
+        exchange: String,
+        routing_key: String,
+        lane: Option<Lane>,
+        original: &Original<'_>,
+    ) -> Self {
+        Self {
+            exchange,
+            routing_key,
+            lane,
+            body: original.body.to_vec(),
+            message_id: original.message_id.clone(),
+            event_type: original.event_type.clone(),
+            headers: Vec::new(),
+        }
+    }
+
+    /// Persistent, with the envelope's facts repeated for the management UI.
+    pub(crate) fn properties(&self) -> BasicProperties {
+        let mut headers = FieldTable::default();
+        for (name, value) in &self.headers {
+            headers.insert((*name).into(), AMQPValue::LongString(value.as_str().into()));
+        }
+        let seconds = chrono::Utc::now()
+            .timestamp()
+            .try_into()
+            .unwrap_or_default();
+        let mut properties = BasicProperties::default()
+            .with_delivery_mode(2)
+            .with_content_type(CONTENT_TYPE.into())
+            .with_timestamp(seconds)
+            .with_headers(headers);
+        if let Some(id) = short(self.message_id.as_deref()) {
+            properties = properties.with_message_id(id.into());
+        }
+        if let Some(event_type) = short(self.event_type.as_deref()) {
+            properties = properties.with_type(event_type.into());
+        }
+        properties
+    }
+}
+
+/// What is kept of a message that was read and goes out again unchanged.
+pub(crate) struct Original<'a> {
+    pub(crate) body: &'a [u8],
+    pub(crate) message_id: Option<String>,
+    pub(crate) event_type: Option<String>,
+}
+
+/// AMQP's short strings hold at most 255 bytes; the body holds the full value.
+fn short(value: Option<&str>) -> Option<&str> {
+    value.filter(|value| value.len() <= 255)
+}

@@ -1,0 +1,394 @@
+//! Every exchange, queue, binding and delay lane, as one table.
+//!
+//! All queues are durable quorum queues. The arguments that safety rests on are declared here, by
+//! the client, so that any broker we meet is right. Measured reasons: `docs/queues.md` and
+//! `docs/adr/`.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::{Channel, ExchangeKind};
+use messages::event_type;
+
+/// The topic exchange that takes every fact, keyed by its type.
+pub const EVENTS: &str = "events";
+
+/// Exchange and queue for what no binding takes: kept, counted, alerted.
+pub const UNROUTED: &str = "unrouted";
+
+/// How often the broker may hand out a message again before it is parked. The net for a message
+/// that kills its worker; ordinary failures are counted in our own header.
+const DELIVERY_LIMIT: i64 = 20;
+
+/// Looking at parked messages in the management UI counts as a delivery, and RabbitMQ 4 drops a
+/// message after 20 of them unless the queue says otherwise.
+const PARKED_DELIVERY_LIMIT: i64 = 1_000_000;
+
+/// A queue that a worker reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum WorkQueue {
+    /// Research to submit to OpenAI.
+    ResearchSubmission,
+    /// Research that OpenAI has ended, and the watch tokens that ask for it.
+    ResearchCompletion,
+    /// Messages and contacts from HighLevel.
+    ChatIntake,
+    /// Timers and requests that close batches.
+    ChatFlush,
+    /// Closed batches that want a reply.
+    ChatReply,
+    /// News for people and for the CRM.
+    NotificationDelivery,
+}
+
+impl WorkQueue {
+    /// All work queues.
+    pub const ALL: [Self; 6] = [
+        Self::ResearchSubmission,
+        Self::ResearchCompletion,
+        Self::ChatIntake,
+        Self::ChatFlush,
+        Self::ChatReply,
+        Self::NotificationDelivery,
+    ];
+
+    /// The queue's name. Also the routing key that reaches exactly this queue through the default
+    /// exchange and through the delay lanes.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ResearchSubmission => "research.submission",
+            Self::ResearchCompletion => "research.completion",
+            Self::ChatIntake => "chat.intake",
+            Self::ChatFlush => "chat.flush",
+            Self::ChatReply => "chat.reply",
+            Self::NotificationDelivery => "notification.delivery",
+        }
+    }
+
+    /// The name of the queue's parking lot.
+    #[must_use]
+    pub fn parking_lot(self) -> String {
+        format!("{}.dead", self.name())
+    }
+
+    /// The event types that the `events` exchange routes to this queue.
+    #[must_use]
+    pub const fn event_types(self) -> &'static [&'static str] {
+        match self {
+            Self::ResearchSubmission => &[
+                event_type::RESEARCH_REQUESTED,
+                event_type::DEAL_STAGE_CHANGED,
+            ],
+            Self::ResearchCompletion => &["openai.response.*"],
+            Self::ChatIntake => &[
+                event_type::MESSAGE_RECEIVED,
+                event_type::MESSAGE_SENT,
+                event_type::CONTACT_CREATED,
+                event_type::CONTACT_UPDATED,
+                event_type::CONTACT_DND_CHANGED,
+            ],
+            Self::ChatFlush => &[event_type::FLUSH_REQUESTED, event_type::WAIT_CHANGED],
+            Self::ChatReply => &[event_type::BATCH_CLOSED],
+            Self::NotificationDelivery => &[
+                event_type::DOCUMENT_CREATED,
+                event_type::RESEARCH_FAILED,
+                event_type::REPLY_FAILED,
+                event_type::BUDGET_EXCEEDED,
+            ],
+        }
+    }
+
+    /// The work queue with this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|queue| queue.name() == name)
+    }
+}
+
+/// A delay lane: a fanout exchange and a queue with one TTL, which hands each message to the work
+/// queue named by its routing key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Lane {
+    seconds: u32,
+}
+
+impl Lane {
+    /// The lanes for retries. They exist always; any other lane is declared on first use.
+    pub const RETRY: [Self; 5] = [
+        Self::seconds(5),
+        Self::seconds(30),
+        Self::seconds(120),
+        Self::seconds(600),
+        Self::seconds(3600),
+    ];
+
+    /// The lane that delays by this many whole seconds, at least one.
+    #[must_use]
+    pub const fn seconds(seconds: u32) -> Self {
+        Self {
+            seconds: if seconds == 0 { 1 } else { seconds },
+        }
+    }
+
+    /// The retry lane for the failure number `attempt` (from 1).
+    #[must_use]
+    pub fn for_attempt(attempt: u32) -> Self {
+        let index = (attempt.max(1) - 1).min(Self::RETRY.len() as u32 - 1);
+        Self::RETRY[index as usize]
+    }
+
+    /// The shortest retry lane that is at least as long as `delay`, or the longest one.
+    #[must_use]
+    pub fn at_least(delay: Duration) -> Self {
+        let [.., longest] = Self::RETRY;
+        Self::RETRY
+            .into_iter()
+            .find(|lane| lane.delay() >= delay)
+            .unwrap_or(longest)
+    }
+
+    /// How long the lane holds a message.
+    #[must_use]
+    pub const fn delay(self) -> Duration {
+        Duration::from_secs(self.seconds as u64)
+    }
+
+    /// The name of the lane's exchange and of its queue.
+    #[must_use]
+    pub fn name(self) -> String {
+        format!("delay.{}s", self.seconds)
+    }
+}
+
+/// Declares everything but the lanes that come into being on first use. Harmless when repeated.
+///
+/// # Errors
+/// Whatever the broker refuses, in particular `PRECONDITION_FAILED` when a queue of the same name
+/// exists with other arguments.
+pub(crate) async fn declare(channel: &Channel) -> lapin::Result<()> {
+    exchange(
+        channel,
+        UNROUTED,
+        ExchangeKind::Fanout,
+        FieldTable::default(),
+    )
+    .await?;
+    queue(channel, UNROUTED, parked_arguments()).await?;
+    bind(channel, UNROUTED, UNROUTED, "").await?;
+
+    let mut arguments = FieldTable::default();
+    arguments.insert("alternate-exchange".into(), text(UNROUTED));
+    exchange(channel, EVENTS, ExchangeKind::Topic, arguments).await?;
+
+    // Targets before sources: a dead-letter target that is missing is tried again only after 180 s.
+    for work_queue in WorkQueue::ALL {
+        queue(channel, &work_queue.parking_lot(), parked_arguments()).await?;
+        queue(channel, work_queue.name(), work_arguments(work_queue)).await?;
+        for event_type in work_queue.event_types() {
+            bind(channel, work_queue.name(), EVENTS, event_type).await?;
+        }
+    }
+    for lane in Lane::RETRY {
+        declare_lane(channel, lane).await?;
+    }
+    Ok(())
+}
+
+/// Declares one lane. Harmless when repeated.
+///
+/// # Errors
+/// Whatever the broker refuses.
+pub(crate) async fn declare_lane(channel: &Channel, lane: Lane) -> lapin::Result<()> {
+    let name = lane.name();
+    let mut arguments = FieldTable::default();
+    arguments.insert("alternate-exchange".into(), text(UNROUTED));
+    queue(channel, &name, lane_arguments(lane)).await?;
+    exchange(channel, &name, ExchangeKind::Fanout, arguments).await?;
+    bind(channel, &name, &name, "").await
+}
+
+fn work_arguments(work_queue: WorkQueue) -> FieldTable {
+    let mut arguments = at_least_once_arguments(DELIVERY_LIMIT);
+    arguments.insert(
+        "x-dead-letter-routing-key".into(),
+        text(&work_queue.parking_lot()),
+    );
+    arguments
+}
+
+/// The dead-letter target is the default exchange and the routing key stays as it was published:
+/// the name of the work queue.
+fn lane_arguments(lane: Lane) -> FieldTable {
+    let mut arguments = at_least_once_arguments(PARKED_DELIVERY_LIMIT);
+    arguments.insert(
+        "x-message-ttl".into(),
+        AMQPValue::LongLongInt(i64::from(lane.seconds) * 1000),
+    );
+    arguments
+}
+
+/// Dead-lettering that survives the death of the broker needs the at-least-once strategy, and that
+/// needs `reject-publish`; with anything less, confirmed timers were lost (measured).
+fn at_least_once_arguments(delivery_limit: i64) -> FieldTable {
+    let mut arguments = quorum_arguments(delivery_limit);
+    arguments.insert("x-dead-letter-exchange".into(), text(""));
+    arguments.insert("x-dead-letter-strategy".into(), text("at-least-once"));
+    arguments.insert("x-overflow".into(), text("reject-publish"));
+    arguments
+}
+
+fn parked_arguments() -> FieldTable {
+    quorum_arguments(PARKED_DELIVERY_LIMIT)
+}
+
+fn quorum_arguments(delivery_limit: i64) -> FieldTable {
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-queue-type".into(), text("quorum"));
+    arguments.insert(
+        "x-delivery-limit".into(),
+        AMQPValue::LongLongInt(delivery_limit),
+    );
+    arguments
+}
+
+fn text(value: &str) -> AMQPValue {
+    AMQPValue::LongString(value.into())
+}
+
+async fn exchange(
+    channel: &Channel,
+    name: &str,
+    kind: ExchangeKind,
+    arguments: FieldTable,
+) -> lapin::Result<()> {
+    let options = ExchangeDeclareOptions {
+        durable: true,
+        ..Default::default()
+    };
+    channel
+        .exchange_declare(name.into(), kind, options, arguments)
+        .await
+}
+
+async fn queue(channel: &Channel, name: &str, arguments: FieldTable) -> lapin::Result<()> {
+    let options = QueueDeclareOptions {
+        durable: true,
+        ..Default::default()
+    };
+    channel
+        .queue_declare(name.into(), options, arguments)
+        .await
+        .map(|_| ())
+}
+
+async fn bind(channel: &Channel, queue: &str, exchange: &str, key: &str) -> lapin::Result<()> {
+    let options = QueueBindOptions::default();
+    channel
+        .queue_bind(
+            queue.into(),
+            exchange.into(),
+            key.into(),
+            options,
+            FieldTable::default(),
+        )
+        .await
+}
+
+/// The table as Markdown, the source of the generated part of `docs/queues.md`.
+#[must_use]
+pub fn markdown() -> String {
+    let mut page =
+        String::from("| queue | takes | delay | dead-letters to |\n| --- | --- | --- | --- |\n");
+    let mut row = |queue: &str, takes: &str, delay: &str, target: &str| {
+        // Writing to a String can't fail.
+        let _ = writeln!(page, "| `{queue}` | {takes} | {delay} | {target} |");
+    };
+    for work_queue in WorkQueue::ALL {
+        let keys: Vec<String> = work_queue
+            .event_types()
+            .iter()
+            .map(|key| format!("`{key}`"))
+            .collect();
+        let parking_lot = work_queue.parking_lot();
+        row(
+            work_queue.name(),
+            &format!("`{EVENTS}` / {}", keys.join(", ")),
+            "",
+            &format!("`{parking_lot}` after {DELIVERY_LIMIT} deliveries"),
+        );
+        row(&parking_lot, "what a worker parked", "", "");
+    }
+    row(
+        UNROUTED,
+        &format!("what `{EVENTS}` or a lane could not route"),
+        "",
+        "",
+    );
+    for lane in Lane::RETRY {
+        let name = lane.name();
+        let delay = format!("{} s", lane.seconds);
+        row(
+            &name,
+            &format!("`{name}` (fanout)"),
+            &delay,
+            "the work queue named by the routing key",
+        );
+    }
+    page
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::time::Duration;
+
+    use super::{Lane, WorkQueue, work_arguments};
+
+    #[test]
+    fn names_are_unique_and_found_again() {
+        let names: BTreeSet<&str> = WorkQueue::ALL.iter().map(|queue| queue.name()).collect();
+        assert_eq!(names.len(), WorkQueue::ALL.len());
+        for queue in WorkQueue::ALL {
+            assert_eq!(WorkQueue::from_name(queue.name()), Some(queue));
+        }
+    }
+
+    #[test]
+    fn each_event_type_has_one_reader() {
+        let types: Vec<&str> = WorkQueue::ALL
+            .iter()
+            .flat_map(|queue| queue.event_types())
+            .copied()
+            .collect();
+        assert_eq!(types.iter().collect::<BTreeSet<_>>().len(), types.len());
+    }
+
+    #[test]
+    fn a_work_queue_names_its_parking_lot_explicitly() {
+        // Without it a rejected message keeps the key it came in by, and matches nothing.
+        for queue in WorkQueue::ALL {
+            let arguments = work_arguments(queue);
+            let key = &arguments.inner()["x-dead-letter-routing-key"];
+            assert_eq!(
+                key.as_long_string().unwrap().to_string(),
+                queue.parking_lot()
+            );
+        }
+    }
+
+    #[test]
+    fn retries_wait_longer_each_time_and_honour_the_provider() {
+        let waits: Vec<u64> = (1..=7)
+            .map(|attempt| Lane::for_attempt(attempt).delay().as_secs())
+            .collect();
+        assert_eq!(waits, [5, 30, 120, 600, 3600, 3600, 3600]);
+        assert_eq!(Lane::at_least(Duration::from_secs(6)), Lane::seconds(30));
+        assert_eq!(
+            Lane::at_least(Duration::from_secs(90_000)),
+            Lane::seconds(3600)
+        );
+    }
+}

@@ -1,0 +1,195 @@
+//! Reading variables, and saying everything that is wrong with them together.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+use crate::Secret;
+
+/// The variables that a process was started with, and what was found wrong with them so far.
+#[derive(Debug, Default)]
+pub struct Environment {
+    variables: BTreeMap<String, Secret>,
+    problems: Vec<String>,
+}
+
+/// Everything that is wrong with the configuration. A retry can't help.
+#[derive(Debug, thiserror::Error)]
+#[error("the configuration has {} problem(s):\n  {}", .0.len(), .0.join("\n  "))]
+pub struct ConfigError(pub Vec<String>);
+
+impl Environment {
+    /// The process's variables; those of a `.env` file in the working folder (or above it) fill the
+    /// gaps.
+    #[must_use]
+    pub fn load() -> Self {
+        let mut environment = Self::default();
+        match dotenvy::dotenv_iter() {
+            Ok(entries) => {
+                for entry in entries {
+                    match entry {
+                        Ok((name, value)) => {
+                            environment.variables.insert(name, Secret::new(value));
+                        }
+                        Err(error) => environment.problems.push(format!(".env: {error}")),
+                    }
+                }
+            }
+            Err(error) if error.not_found() => {}
+            Err(error) => environment.problems.push(format!(".env: {error}")),
+        }
+        environment.extend(std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        }));
+        environment
+    }
+
+    /// Variables given by the caller, for tests.
+    pub fn from_pairs<N: Into<String>, V: Into<String>>(
+        pairs: impl IntoIterator<Item = (N, V)>,
+    ) -> Self {
+        let mut environment = Self::default();
+        environment.extend(
+            pairs
+                .into_iter()
+                .map(|(name, value)| (name.into(), value.into())),
+        );
+        environment
+    }
+
+    fn extend(&mut self, pairs: impl Iterator<Item = (String, String)>) {
+        self.variables
+            .extend(pairs.map(|(name, value)| (name, Secret::new(value))));
+    }
+
+    /// The variable's value, or `None` where it is missing or empty.
+    #[must_use]
+    pub fn optional(&self, name: &str) -> Option<String> {
+        let value = self.variables.get(name)?.expose().trim();
+        (!value.is_empty()).then(|| value.to_owned())
+    }
+
+    /// The variable's value, or `default`.
+    #[must_use]
+    pub fn text(&self, name: &str, default: &str) -> String {
+        self.optional(name).unwrap_or_else(|| default.to_owned())
+    }
+
+    /// The variable's value as a secret, or `None` where it is missing or empty.
+    #[must_use]
+    pub fn secret(&self, name: &str) -> Option<Secret> {
+        self.optional(name).map(Secret::new)
+    }
+
+    /// Several comma-separated secrets, for rotation. Empty where the variable is missing.
+    #[must_use]
+    pub fn secrets(&self, name: &str) -> Vec<Secret> {
+        let value = self.optional(name).unwrap_or_default();
+        value
+            .split(',')
+            .map(str::trim)
+            .filter(|part| !part.is_empty())
+            .map(Secret::new)
+            .collect()
+    }
+
+    /// A number within `range`, or `default`. Anything else is noted as a problem.
+    pub fn number<T>(&mut self, name: &str, default: T, range: RangeInclusive<T>) -> T
+    where
+        T: FromStr + PartialOrd + Display + Copy,
+    {
+        let Some(text) = self.optional(name) else {
+            return default;
+        };
+        match text.parse::<T>() {
+            Ok(number) if range.contains(&number) => number,
+            _ => {
+                let (from, to) = (range.start(), range.end());
+                self.problem(
+                    name,
+                    format!("must be a number from {from} to {to}, not {text:?}"),
+                );
+                default
+            }
+        }
+    }
+
+    /// A number, or `None` where the variable is missing. Anything else is noted as a problem.
+    pub fn optional_number<T>(&mut self, name: &str, range: RangeInclusive<T>) -> Option<T>
+    where
+        T: FromStr + PartialOrd + Display + Copy,
+    {
+        self.optional(name)?;
+        let fallback = *range.start();
+        Some(self.number(name, fallback, range))
+    }
+
+    /// `true`/`1`/`yes`/`on` or `false`/`0`/`no`/`off`, or `default`. Anything else is a problem.
+    pub fn flag(&mut self, name: &str, default: bool) -> bool {
+        let Some(text) = self.optional(name) else {
+            return default;
+        };
+        match text.to_ascii_lowercase().as_str() {
+            "true" | "1" | "yes" | "on" => true,
+            "false" | "0" | "no" | "off" => false,
+            _ => {
+                self.problem(name, format!("must be true or false, not {text:?}"));
+                default
+            }
+        }
+    }
+
+    /// Notes what is wrong with a variable.
+    pub fn problem(&mut self, name: &str, text: impl Display) {
+        self.problems.push(format!("{name} {text}"));
+    }
+
+    /// Ends reading.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with everything that was noted.
+    pub fn finish(self) -> Result<(), ConfigError> {
+        if self.problems.is_empty() {
+            Ok(())
+        } else {
+            Err(ConfigError(self.problems))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Environment;
+
+    #[test]
+    fn all_problems_are_told_together() {
+        let mut environment = Environment::from_pairs([("PORT", "eighty"), ("WAIT", "3")]);
+        assert_eq!(environment.number("PORT", 8080_u16, 1..=65535), 8080);
+        assert_eq!(environment.number("WAIT", 30_u32, 5..=300), 30);
+        let message = environment.finish().unwrap_err().to_string();
+        assert!(message.contains("2 problem(s)"), "{message}");
+        assert!(
+            message.contains("PORT must be a number from 1 to 65535, not \"eighty\""),
+            "{message}"
+        );
+        assert!(
+            message.contains("WAIT must be a number from 5 to 300, not \"3\""),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn an_empty_variable_is_a_missing_one() {
+        let environment = Environment::from_pairs([("KEY", " "), ("KEYS", "a, b,,")]);
+        assert_eq!(environment.optional("KEY"), None);
+        assert_eq!(environment.secrets("KEY").len(), 0);
+        assert_eq!(environment.secrets("KEYS").len(), 2);
+    }
+
+    #[test]
+    fn values_never_show_in_debug_output() {
+        let environment = Environment::from_pairs([("OPENAI_API_KEY", "sk-very-secret")]);
+        assert!(!format!("{environment:?}").contains("sk-very-secret"));
+    }
+}

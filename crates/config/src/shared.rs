@@ -1,0 +1,46 @@
+//! Variables that more than one binary reads.
+
+use std::ops::RangeInclusive;
+
+use crate::{Environment, Secret};
+
+/// The range of the wait before a batch closes, in seconds (design.md §6).
+pub const WAIT_SECONDS: RangeInclusive<u32> = 5..=300;
+
+/// The wait where neither `MESSAGE_BATCH_WAIT_TIME` nor `/batch-config` says otherwise, in seconds.
+pub const DEFAULT_WAIT_SECONDS: u32 = 30;
+
+/// `AMQP_URL`: the broker. Defaults to the RabbitMQ that `./dev` starts.
+pub fn amqp_url(environment: &mut Environment) -> Secret {
+    let url = environment.text("AMQP_URL", "amqp://millrace:millrace@127.0.0.1:5682/%2f");
+    if !url.starts_with("amqp://") && !url.starts_with("amqps://") {
+        environment.problem("AMQP_URL", "must start with amqp:// or amqps://");
+    }
+    Secret::new(url)
+}
+
+/// `DATABASE_URL`: SQLite in a file, or PostgreSQL for more than one machine.
+pub fn database_url(environment: &mut Environment) -> Secret {
+    let url = environment.text("DATABASE_URL", "sqlite://millrace.db?mode=rwc");
+    if !["sqlite:", "postgres://", "postgresql://"]
+        .iter()
+        .any(|scheme| url.starts_with(scheme))
+    {
+        environment.problem("DATABASE_URL", "must start with sqlite: or postgres://");
+    }
+    Secret::new(url)
+}
+
+/// `METRICS_PORT`: where this process serves `/metrics` and `/health`. 0 takes any free port.
+pub fn metrics_port(environment: &mut Environment, default: u16) -> u16 {
+    environment.number("METRICS_PORT", default, 0..=65535)
+}
+
+/// `MESSAGE_BATCH_WAIT_TIME`: the starting value of the wait before a batch closes, in seconds.
+pub fn wait_seconds(environment: &mut Environment) -> u32 {
+    environment.number(
+        "MESSAGE_BATCH_WAIT_TIME",
+        DEFAULT_WAIT_SECONDS,
+        WAIT_SECONDS,
+    )
+}

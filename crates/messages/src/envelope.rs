@@ -1,0 +1,157 @@
+//! The CloudEvents 1.0 envelope (structured mode, JSON format) with the distributed-tracing
+//! extension `traceparent`.
+
+use chrono::{DateTime, Utc};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+/// Content type of a message body: the JSON event format of CloudEvents 1.0.
+pub const CONTENT_TYPE: &str = "application/cloudevents+json";
+
+/// Data that belongs to one or more event types.
+pub trait EventData: Serialize + DeserializeOwned {
+    /// The event types whose `data` has this shape.
+    const TYPES: &'static [&'static str];
+}
+
+/// One message: a CloudEvents 1.0 event whose data stays raw JSON until a handler asks for it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Envelope {
+    /// The CloudEvents version, `1.0`.
+    pub specversion: String,
+    /// Identifies the event: the same event delivered twice has the same id.
+    pub id: String,
+    /// Which part made the event, for example `/webhook/openai`.
+    pub source: String,
+    /// The event type, see [`crate::event_type`]. Also the routing key.
+    #[serde(rename = "type")]
+    pub event_type: String,
+    /// What the event is about: a deal, response, contact, batch or job id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// When the event was made.
+    pub time: DateTime<Utc>,
+    /// Always `application/json`.
+    #[serde(default = "json_content_type")]
+    pub datacontenttype: String,
+    /// W3C trace context of the work that made the event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
+    /// The event's data as it was written.
+    pub data: Box<RawValue>,
+}
+
+/// Why a message body could not be read. A retry can't help: the bytes stay as they are.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// The body is not a CloudEvents JSON object.
+    #[error("the message body is not a CloudEvents 1.0 JSON object")]
+    Envelope(#[source] serde_json::Error),
+    /// A CloudEvents version that this build does not know.
+    #[error("the message has CloudEvents version {0:?}; only \"1.0\" is known")]
+    Version(String),
+    /// The envelope is of a type that the reader has no handler for.
+    #[error("the message has type {found:?}; expected one of {expected:?}")]
+    Type {
+        /// The type in the envelope.
+        found: String,
+        /// The types that the reader understands.
+        expected: &'static [&'static str],
+    },
+    /// The data does not have the fields of its type.
+    #[error("the data of {event_type:?} does not have the fields of its type")]
+    Data {
+        /// The type in the envelope.
+        event_type: String,
+        /// What the parser stumbled on.
+        #[source]
+        source: serde_json::Error,
+    },
+}
+
+impl Envelope {
+    /// Wraps `data` as an event of type `event_type`, without a trace.
+    ///
+    /// # Panics
+    /// Only if `data` can't be written as JSON, which none of this crate's types allow.
+    #[must_use]
+    pub fn new<T: Serialize>(
+        event_type: &str,
+        id: impl Into<String>,
+        source: &str,
+        time: DateTime<Utc>,
+        data: &T,
+    ) -> Self {
+        let data = serde_json::value::to_raw_value(data)
+            .expect("event data has string keys only, so it is always valid JSON");
+        Self {
+            specversion: "1.0".to_owned(),
+            id: id.into(),
+            source: source.to_owned(),
+            event_type: event_type.to_owned(),
+            subject: None,
+            time,
+            datacontenttype: json_content_type(),
+            traceparent: None,
+            data,
+        }
+    }
+
+    /// Names what the event is about.
+    #[must_use]
+    pub fn with_subject(mut self, subject: impl Into<String>) -> Self {
+        self.subject = Some(subject.into());
+        self
+    }
+
+    /// Sets the W3C trace context.
+    #[must_use]
+    pub fn with_traceparent(mut self, traceparent: Option<String>) -> Self {
+        self.traceparent = traceparent;
+        self
+    }
+
+    /// Reads a message body.
+    ///
+    /// # Errors
+    /// [`DecodeError::Envelope`] or [`DecodeError::Version`] when the body is not ours to read.
+    pub fn decode(body: &[u8]) -> Result<Self, DecodeError> {
+        let envelope: Self = serde_json::from_slice(body).map_err(DecodeError::Envelope)?;
+        if envelope.specversion != "1.0" {
+            return Err(DecodeError::Version(envelope.specversion));
+        }
+        Ok(envelope)
+    }
+
+    /// Writes the message body.
+    ///
+    /// # Panics
+    /// Never: an envelope holds only strings and JSON that was valid before.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("an envelope is always valid JSON")
+    }
+
+    /// Reads the data.
+    ///
+    /// # Errors
+    /// [`DecodeError::Type`] when `T` does not belong to this event's type, [`DecodeError::Data`]
+    /// when a field is missing or has the wrong kind of value.
+    pub fn data<T: EventData>(&self) -> Result<T, DecodeError> {
+        if !T::TYPES.contains(&self.event_type.as_str()) {
+            return Err(DecodeError::Type {
+                found: self.event_type.clone(),
+                expected: T::TYPES,
+            });
+        }
+        serde_json::from_str(self.data.get()).map_err(|source| DecodeError::Data {
+            event_type: self.event_type.clone(),
+            source,
+        })
+    }
+}
+
+fn json_content_type() -> String {
+    "application/json".to_owned()
+}

@@ -1,0 +1,154 @@
+//! A virtual host of its own for each test.
+
+use std::time::Duration;
+
+use broker::BrokerSettings;
+use url::Url;
+use uuid::Uuid;
+
+use crate::http::request;
+
+/// An empty virtual host on the RabbitMQ named by `AMQP_URL` and `AMQP_MANAGEMENT_URL`; deleted
+/// with everything in it when this is dropped.
+pub struct Broker {
+    amqp: Url,
+    management: Url,
+    virtual_host: String,
+}
+
+impl Broker {
+    /// Makes the virtual host.
+    ///
+    /// # Panics
+    /// When there is no RabbitMQ with its management plugin: `./dev test` starts one.
+    #[must_use]
+    pub fn start() -> Self {
+        let virtual_host = format!("test-{}", Uuid::new_v4());
+        let mut amqp = variable("AMQP_URL");
+        amqp.set_path(&virtual_host);
+        let broker = Self {
+            amqp,
+            management: variable("AMQP_MANAGEMENT_URL"),
+            virtual_host,
+        };
+        let user = broker.amqp.username().to_owned();
+        broker.expect("PUT", &format!("/api/vhosts/{}", broker.virtual_host), "{}");
+        let permissions = r#"{"configure":".*","write":".*","read":".*"}"#;
+        let path = format!("/api/permissions/{}/{user}", broker.virtual_host);
+        broker.expect("PUT", &path, permissions);
+        broker
+    }
+
+    /// The address of the virtual host, as `AMQP_URL` takes it.
+    #[must_use]
+    pub fn amqp_url(&self) -> &str {
+        self.amqp.as_str()
+    }
+
+    /// Settings for a publisher or consumer of a test.
+    #[must_use]
+    pub fn settings(&self) -> BrokerSettings {
+        BrokerSettings {
+            url: self.amqp_url().to_owned(),
+            name: "test".to_owned(),
+            publish_deadline: Duration::from_secs(10),
+        }
+    }
+
+    /// Bodies and headers of the messages that wait in a queue, without taking them out. An absent
+    /// queue is an empty one.
+    #[must_use]
+    pub fn waiting(&self, queue: &str) -> Vec<serde_json::Value> {
+        let path = format!("/api/queues/{}/{queue}/get", self.virtual_host);
+        let body = r#"{"count":10000,"ackmode":"ack_requeue_true","encoding":"auto"}"#;
+        match request("POST", &self.address(&path), body) {
+            (200, messages) => serde_json::from_str(&messages).expect("messages are a JSON array"),
+            (404, _) => Vec::new(),
+            (status, answer) => panic!("{path} answered {status}: {answer}"),
+        }
+    }
+
+    /// Moves every message of one queue to another as the management UI does, with a shovel that
+    /// ends by itself.
+    pub fn shovel(&self, from: &str, to: &str) {
+        let address = self.amqp.as_str();
+        let body = serde_json::json!({"value": {
+            "src-uri": address, "src-queue": from, "src-protocol": "amqp091",
+            "dest-uri": address, "dest-queue": to, "dest-protocol": "amqp091",
+            "src-delete-after": "queue-length", "ack-mode": "on-confirm",
+            "src-prefetch-count": 1000, "dest-add-forward-headers": false,
+        }});
+        let path = format!("/api/parameters/shovel/{}/move", self.virtual_host);
+        self.expect("PUT", &path, &body.to_string());
+    }
+
+    /// Closes every connection to the virtual host, as an operator can.
+    pub fn close_connections(&self) {
+        let (_, answer) = request("GET", &self.address("/api/connections"), "");
+        let connections: serde_json::Value = serde_json::from_str(&answer).unwrap_or_default();
+        for connection in connections.as_array().into_iter().flatten() {
+            if connection["vhost"] == self.virtual_host.as_str() {
+                let name = connection["name"].as_str().unwrap_or_default();
+                let mut address = self.address("/api/connections/");
+                address
+                    .path_segments_mut()
+                    .expect("http has a path")
+                    .pop()
+                    .push(name);
+                request("DELETE", &address, "");
+            }
+        }
+    }
+
+    /// Deletes a queue, as an operator can.
+    pub fn delete_queue(&self, queue: &str) {
+        self.expect(
+            "DELETE",
+            &format!("/api/queues/{}/{queue}", self.virtual_host),
+            "",
+        );
+    }
+
+    /// How many consumers read a queue.
+    #[must_use]
+    pub fn consumers(&self, queue: &str) -> u64 {
+        let path = format!("/api/queues/{}/{queue}", self.virtual_host);
+        let (_, answer) = request("GET", &self.address(&path), "");
+        let queue: serde_json::Value = serde_json::from_str(&answer).unwrap_or_default();
+        queue["consumers"].as_u64().unwrap_or(0)
+    }
+
+    fn expect(&self, method: &str, path: &str, body: &str) {
+        let (status, answer) = request(method, &self.address(path), body);
+        assert!(
+            (200..300).contains(&status),
+            "{method} {path} answered {status}: {answer}"
+        );
+    }
+
+    fn address(&self, path: &str) -> Url {
+        self.management
+            .join(path)
+            .expect("a path is a valid part of an address")
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            request(
+                "DELETE",
+                &self.address(&format!("/api/vhosts/{}", self.virtual_host)),
+                "",
+            );
+        }
+    }
+}
+
+fn variable(name: &str) -> Url {
+    let value = std::env::var(name)
+        .unwrap_or_else(|_| panic!("{name} is not set; run ./dev test, which starts RabbitMQ"));
+    value
+        .parse()
+        .unwrap_or_else(|error| panic!("{name} is not an address: {error}"))
+}

@@ -1,0 +1,153 @@
+//! Questions about batches. None of these changes anything.
+
+use chrono::{DateTime, Utc};
+use sea_orm::{Condition, PaginatorTrait, QueryOrder, QuerySelect, entity::prelude::*};
+
+use super::{Column, Entity, Model, State};
+use crate::{BatchId, ContactId};
+
+/// The batch with this id.
+///
+/// # Errors
+///
+/// Any database error; see [`crate::is_transient`].
+pub async fn find<C: ConnectionTrait>(db: &C, id: BatchId) -> Result<Option<Model>, DbErr> {
+    Entity::find_by_id(id).one(db).await
+}
+
+/// The contact's open batch, if there is one.
+///
+/// # Errors
+///
+/// Any database error; see [`crate::is_transient`].
+pub async fn open_of_contact<C: ConnectionTrait>(
+    db: &C,
+    contact: &ContactId,
+) -> Result<Option<Model>, DbErr> {
+    Entity::find()
+        .filter(Column::ContactId.eq(contact.clone()))
+        .filter(Column::State.eq(State::Open))
+        .one(db)
+        .await
+}
+
+/// The batch that the contact opened last, whatever its state.
+///
+/// # Errors
+///
+/// Any database error; see [`crate::is_transient`].
+pub async fn latest_of_contact<C: ConnectionTrait>(
+    db: &C,
+    contact: &ContactId,
+) -> Result<Option<Model>, DbErr> {
+    Entity::find()
+        .filter(Column::ContactId.eq(contact.clone()))
+        .order_by_desc(Column::OpenedAt)
+        .limit(1)
+        .one(db)
+        .await
+}
+
+/// The newest `limit` open batches, newest first.
+///
+/// # Errors
+///
+/// Any database error; see [`crate::is_transient`].
+pub async fn open_batches<C: ConnectionTrait>(db: &C, limit: u64) -> Result<Vec<Model>, DbErr> {
+    Entity::find()
+        .filter(Column::State.eq(State::Open))
+        .order_by_desc(Column::OpenedAt)
+        .limit(limit)
+        .all(db)
+        .await
+}
+
+/// How many batches are open.
+///
+/// # Errors
+///
+/// Any database error; see [`crate::is_transient`].
+pub async fn count_open<C: ConnectionTrait>(db: &C) -> Result<u64, DbErr> {
+    Entity::find()
+        .filter(Column::State.eq(State::Open))
+        .count(db)
+        .await
+}
+
+/// The contact's batches before this one that still wait for their reply, oldest first.
+///
+/// # Errors
+///
+/// Any database error; see [`crate::is_transient`].
+pub async fn closed_before<C: ConnectionTrait>(
+    db: &C,
+    contact: &ContactId,
+    batch: &Model,
+) -> Result<Vec<Model>, DbErr> {
+    Entity::find()
+        .filter(Column::ContactId.eq(contact.clone()))
+        .filter(Column::State.eq(State::Closed))
+        .filter(Column::OpenedAt.lt(batch.opened_at))
+        .order_by_asc(Column::OpenedAt)
+        .all(db)
+        .await
+}
+
+/// Whether the contact has written again after this batch closed, that is, in a later batch.
+///
+/// # Errors
+///
+/// Any database error; see [`crate::is_transient`].
+pub async fn exists_newer<C: ConnectionTrait>(db: &C, batch: &Model) -> Result<bool, DbErr> {
+    let newer = Entity::find()
+        .filter(Column::ContactId.eq(batch.contact_id.clone()))
+        .filter(Column::OpenedAt.gt(batch.opened_at))
+        .limit(1)
+        .one(db)
+        .await?;
+    Ok(newer.is_some())
+}
+
+/// Open batches whose timers must have been lost: the latest message came before
+/// `last_message_before`, or the first before `opened_before`. Oldest first.
+///
+/// # Errors
+///
+/// Any database error; see [`crate::is_transient`].
+pub async fn overdue_open<C: ConnectionTrait>(
+    db: &C,
+    last_message_before: DateTime<Utc>,
+    opened_before: DateTime<Utc>,
+    limit: u64,
+) -> Result<Vec<Model>, DbErr> {
+    Entity::find()
+        .filter(Column::State.eq(State::Open))
+        .filter(
+            Condition::any()
+                .add(Column::LastMessageAt.lt(last_message_before))
+                .add(Column::OpenedAt.lt(opened_before)),
+        )
+        .order_by_asc(Column::OpenedAt)
+        .limit(limit)
+        .all(db)
+        .await
+}
+
+/// Batches that closed before this time and still wait for their reply, oldest first.
+///
+/// # Errors
+///
+/// Any database error; see [`crate::is_transient`].
+pub async fn stale_closed<C: ConnectionTrait>(
+    db: &C,
+    before: DateTime<Utc>,
+    limit: u64,
+) -> Result<Vec<Model>, DbErr> {
+    Entity::find()
+        .filter(Column::State.eq(State::Closed))
+        .filter(Column::ClosedAt.lt(before))
+        .order_by_asc(Column::ClosedAt)
+        .limit(limit)
+        .all(db)
+        .await
+}

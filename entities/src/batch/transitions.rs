@@ -1,0 +1,91 @@
+//! The guarded changes of a batch's state.
+
+use chrono::{DateTime, Utc};
+use sea_orm::{ActiveValue::Set, UpdateMany, entity::prelude::*};
+
+use super::{ActiveModel, ClosedBy, Column, Entity, Outcome, State};
+use crate::{BatchId, write::won};
+
+/// Closes the batch if its latest message is still number `sequence`. `false`: a newer message
+/// came, or it is closed already.
+///
+/// # Errors
+///
+/// Any database error; see [`crate::is_transient`].
+pub async fn close_if_quiet<C: ConnectionTrait>(
+    tx: &C,
+    id: BatchId,
+    sequence: i32,
+    now: DateTime<Utc>,
+) -> Result<bool, DbErr> {
+    let update = closing(id, ClosedBy::Quiet, now).filter(Column::Sequence.eq(sequence));
+    won(tx, update).await
+}
+
+/// Closes the batch whatever its sequence. `false`: it is closed already.
+///
+/// # Errors
+///
+/// Any database error; see [`crate::is_transient`].
+pub async fn close<C: ConnectionTrait>(
+    tx: &C,
+    id: BatchId,
+    by: ClosedBy,
+    now: DateTime<Utc>,
+) -> Result<bool, DbErr> {
+    won(tx, closing(id, by, now)).await
+}
+
+/// Ends a closed batch. `false`: it is still open, or has ended already.
+///
+/// # Errors
+///
+/// Any database error; see [`crate::is_transient`].
+pub async fn finish<C: ConnectionTrait>(
+    tx: &C,
+    id: BatchId,
+    outcome: Outcome,
+    reason: Option<&str>,
+    now: DateTime<Utc>,
+) -> Result<bool, DbErr> {
+    let end = ActiveModel {
+        state: Set(outcome.into()),
+        finished_at: Set(Some(now)),
+        reason: Set(reason.map(str::to_owned)),
+        ..Default::default()
+    };
+    won(tx, change(id, State::Closed, end)).await
+}
+
+/// Lets a failed batch go on: it is closed again and waits for its reply. `false`: it has not
+/// failed.
+///
+/// # Errors
+///
+/// Any database error; see [`crate::is_transient`].
+pub async fn resume_failed<C: ConnectionTrait>(tx: &C, id: BatchId) -> Result<bool, DbErr> {
+    let again = ActiveModel {
+        state: Set(State::Closed),
+        finished_at: Set(None),
+        reason: Set(None),
+        ..Default::default()
+    };
+    won(tx, change(id, State::Failed, again)).await
+}
+
+fn closing(id: BatchId, by: ClosedBy, now: DateTime<Utc>) -> UpdateMany<Entity> {
+    let closed = ActiveModel {
+        state: Set(State::Closed),
+        closed_at: Set(Some(now)),
+        closed_by: Set(Some(by)),
+        ..Default::default()
+    };
+    change(id, State::Open, closed)
+}
+
+fn change(id: BatchId, expected: State, row: ActiveModel) -> UpdateMany<Entity> {
+    Entity::update_many()
+        .set(row)
+        .filter(Column::Id.eq(id))
+        .filter(Column::State.eq(expected))
+}

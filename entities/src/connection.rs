@@ -1,0 +1,297 @@
+//! Connections and transactions, alike on SQLite and PostgreSQL.
+
+use std::{str::FromStr, time::Duration};
+
+use sea_orm::{
+    ConnAcquireErr, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, IsolationLevel,
+    RuntimeErr, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    sqlx::{
+        self, ConnectOptions, Connection,
+        postgres::{PgConnectOptions, PgPoolOptions},
+        sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+    },
+};
+
+/// How long a SQLite writer waits for the one before it.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a caller waits for a connection. Longer than a SQLite writer waits, so that a full
+/// pool behind one slow writer is not mistaken for a database that is down.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// The same for connections that may be opened while the database is down: whoever asks for a
+/// status wants to hear soon that there is none.
+const LAZY_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Why there is no connection. No text here contains a password.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// `DATABASE_URL` can't be understood; a retry does not help.
+    #[error(
+        "the database address must look like sqlite://PATH?mode=rwc or \
+         postgres://USER:PASSWORD@HOST:PORT/NAME, with special characters percent-encoded"
+    )]
+    Address,
+    /// The database does not answer, or refuses us; see [`ConnectError::is_transient`].
+    #[error("can't connect to the database at {place}: {source}")]
+    Connect {
+        /// The host, port and name, or the file.
+        place: String,
+        /// What the driver says.
+        source: sqlx::Error,
+    },
+}
+
+impl ConnectError {
+    /// Whether the same attempt may succeed later.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Address => false,
+            Self::Connect { source, .. } => is_transient_driver_error(source),
+        }
+    }
+}
+
+/// Opens a pool after a first connection has shown that the database answers.
+///
+/// SQLite: the file is created with `?mode=rwc`, and written so that a power cut loses nothing
+/// committed (WAL, `synchronous=FULL`).
+///
+/// # Errors
+///
+/// [`ConnectError`].
+pub async fn connect(url: &str, max_connections: u32) -> Result<DatabaseConnection, ConnectError> {
+    let server = Server::parse(url)?;
+    let first = tokio::time::timeout(ACQUIRE_TIMEOUT, server.try_once())
+        .await
+        .unwrap_or(Err(sqlx::Error::PoolTimedOut));
+    match first {
+        Ok(()) => Ok(server.pool(max_connections, ACQUIRE_TIMEOUT)),
+        Err(source) => Err(ConnectError::Connect {
+            place: place(url),
+            source,
+        }),
+    }
+}
+
+/// Opens a pool that connects on first use, so that a gateway starts while the database is down.
+/// A query then waits 3 seconds before it fails. Must be called inside a Tokio runtime.
+///
+/// # Errors
+///
+/// [`ConnectError::Address`].
+pub fn connect_lazy(url: &str, max_connections: u32) -> Result<DatabaseConnection, ConnectError> {
+    Ok(Server::parse(url)?.pool(max_connections, LAZY_ACQUIRE_TIMEOUT))
+}
+
+/// Begins a transaction that may read first and write then.
+///
+/// SQLite takes the write lock at once (`BEGIN IMMEDIATE`): a transaction that has read and then
+/// wants to write would otherwise fail when another wrote in between. PostgreSQL: `READ
+/// COMMITTED`, which the guarded updates are written for: each looks at the newest row.
+///
+/// # Errors
+///
+/// Any database error; see [`is_transient`].
+pub async fn begin(db: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
+    db.begin_with_options(TransactionOptions {
+        isolation_level: (db.get_database_backend() == DbBackend::Postgres)
+            .then_some(IsolationLevel::ReadCommitted),
+        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        ..Default::default()
+    })
+    .await
+}
+
+/// Whether the database could not do it now and may later: connection lost, pool empty, busy,
+/// deadlock, disk full, restart. The caller waits and tries the whole transaction again.
+#[must_use]
+pub fn is_transient(error: &DbErr) -> bool {
+    match error {
+        DbErr::ConnectionAcquire(ConnAcquireErr::Timeout | ConnAcquireErr::ConnectionClosed) => {
+            true
+        }
+        DbErr::Conn(RuntimeErr::SqlxError(error))
+        | DbErr::Exec(RuntimeErr::SqlxError(error))
+        | DbErr::Query(RuntimeErr::SqlxError(error)) => is_transient_driver_error(error),
+        _ => false,
+    }
+}
+
+fn is_transient_driver_error(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => true,
+        sqlx::Error::Database(error) => {
+            let code = error.code().unwrap_or_default();
+            if error
+                .try_downcast_ref::<sqlx::postgres::PgDatabaseError>()
+                .is_some()
+            {
+                is_transient_sqlstate(&code)
+            } else {
+                code.parse().is_ok_and(is_transient_sqlite_code)
+            }
+        }
+        _ => false,
+    }
+}
+
+/// PostgreSQL's error codes, <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
+fn is_transient_sqlstate(code: &str) -> bool {
+    // Connection, transaction rollback (serialization, deadlock), resources, system (disk).
+    ["08", "40", "53", "58"].contains(&code.get(..2).unwrap_or_default())
+        || matches!(
+            code,
+            "25006" // read-only: a standby during a failover
+            | "25P03" | "25P04" // idle in transaction, transaction too long
+            | "55P03" // lock not available
+            | "57014" // statement timeout
+            | "57P01" | "57P02" | "57P03" | "57P05" // shut down, crashed, starting, idle too long
+        )
+}
+
+/// SQLite's result codes, <https://www.sqlite.org/rescode.html>; the low byte is the family.
+fn is_transient_sqlite_code(code: i32) -> bool {
+    const BUSY: i32 = 5;
+    const LOCKED: i32 = 6;
+    const IO: i32 = 10;
+    const FULL: i32 = 13;
+    const CANT_OPEN: i32 = 14;
+    matches!(code & 0xff, BUSY | LOCKED | IO | FULL | CANT_OPEN)
+}
+
+/// A database that an address names.
+enum Server {
+    Sqlite(Box<SqliteConnectOptions>),
+    Postgres(Box<PgConnectOptions>),
+}
+
+impl Server {
+    fn parse(url: &str) -> Result<Self, ConnectError> {
+        if url.starts_with("sqlite:") {
+            let options = SqliteConnectOptions::from_str(url)
+                .map_err(|_| ConnectError::Address)?
+                .busy_timeout(BUSY_TIMEOUT)
+                .foreign_keys(true)
+                .journal_mode(SqliteJournalMode::Wal)
+                .synchronous(SqliteSynchronous::Full);
+            Ok(Self::Sqlite(Box::new(options)))
+        } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
+            let options = PgConnectOptions::from_str(url).map_err(|_| ConnectError::Address)?;
+            Ok(Self::Postgres(Box::new(options)))
+        } else {
+            Err(ConnectError::Address)
+        }
+    }
+
+    async fn try_once(&self) -> Result<(), sqlx::Error> {
+        match self {
+            Self::Sqlite(options) => options.connect().await?.close().await,
+            Self::Postgres(options) => options.connect().await?.close().await,
+        }
+    }
+
+    fn pool(self, max_connections: u32, acquire_timeout: Duration) -> DatabaseConnection {
+        match self {
+            Self::Sqlite(options) => SqlitePoolOptions::new()
+                .max_connections(max_connections)
+                .acquire_timeout(acquire_timeout)
+                .connect_lazy_with(*options)
+                .into(),
+            Self::Postgres(options) => PgPoolOptions::new()
+                .max_connections(max_connections)
+                .acquire_timeout(acquire_timeout)
+                .connect_lazy_with(*options)
+                .into(),
+        }
+    }
+}
+
+/// What may be told of an address: the part after the credentials, without parameters (they can
+/// hold a password too). An `@` among the parameters hides which part is which: nothing is told.
+fn place(url: &str) -> String {
+    let address = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let (before, after) = address.rsplit_once('@').unwrap_or(("", address));
+    if before.contains('?') {
+        return "the configured address".to_owned();
+    }
+    let end = after.find('?').unwrap_or(after.len());
+    after[..end].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_place_of_an_address_holds_no_password() {
+        for (address, told) in [
+            (
+                "sqlite:///var/lib/millrace.db?mode=rwc",
+                "/var/lib/millrace.db",
+            ),
+            ("sqlite:millrace.db", "sqlite:millrace.db"),
+            (
+                "postgres://user:secret@db.example:5432/millrace",
+                "db.example:5432/millrace",
+            ),
+            (
+                "postgres://user:se#cr@et@db.example/millrace",
+                "db.example/millrace",
+            ),
+            (
+                "postgres://db.example/m?user=u&password=secret",
+                "db.example/m",
+            ),
+            (
+                "postgres://db.example/m?password=sec@ret",
+                "the configured address",
+            ),
+            (
+                "postgres://user:sec?ret@db.example/m",
+                "the configured address",
+            ),
+        ] {
+            assert_eq!(place(address), told, "{address}");
+        }
+    }
+
+    #[test]
+    fn an_address_that_is_no_database_is_refused_without_repeating_it() {
+        for address in [
+            "mysql://user:secret@host/db",
+            "secret",
+            "postgres://u:se/cret@host/db",
+        ] {
+            let Err(error) = Server::parse(address) else {
+                panic!("{address} was accepted");
+            };
+            assert!(!error.is_transient());
+            assert!(!format!("{error} {error:?}").contains("cret@"));
+        }
+    }
+
+    #[test]
+    fn what_passes_by_itself_is_transient_and_what_does_not_is_not() {
+        for code in [
+            "08006", "40001", "40P01", "53300", "53100", "57P01", "57P03",
+        ] {
+            assert!(is_transient_sqlstate(code), "{code}");
+        }
+        for code in ["23505", "42P01", "28P01", "22P02", ""] {
+            assert!(!is_transient_sqlstate(code), "{code}");
+        }
+        let busy_snapshot = 517;
+        let unique_constraint = 2067;
+        assert!(is_transient_sqlite_code(busy_snapshot));
+        assert!(!is_transient_sqlite_code(unique_constraint));
+        assert!(is_transient(&DbErr::ConnectionAcquire(
+            ConnAcquireErr::Timeout
+        )));
+        assert!(!is_transient(&DbErr::RecordNotInserted));
+    }
+}

@@ -1,0 +1,217 @@
+//! The guarded changes of a job's state on its way to the end.
+
+use chrono::{DateTime, Utc};
+use sea_orm::{ActiveValue::Set, UpdateMany, entity::prelude::*};
+
+use super::{ActiveModel, Column, Entity, State};
+use crate::{JobId, ResponseId, document, write::won};
+
+/// What a response consumed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Tokens read.
+    pub input_tokens: Option<i64>,
+    /// Of these, tokens read from the provider's cache.
+    pub cached_tokens: Option<i64>,
+    /// Tokens written.
+    pub output_tokens: Option<i64>,
+    /// Of these, tokens of reasoning.
+    pub reasoning_tokens: Option<i64>,
+    /// Tokens read and written.
+    pub total_tokens: Option<i64>,
+}
+
+/// A response that has come.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Completion {
+    /// OpenAI's id of it.
+    pub response_id: ResponseId,
+    /// The response as it came: JSON.
+    pub raw: String,
+    /// What it consumed.
+    pub usage: Usage,
+    /// What it cost, in US dollars.
+    pub cost_usd: Option<f64>,
+}
+
+/// `queued → submitted`, with OpenAI's id of the response. `false`: the job went on meanwhile
+/// (its webhook may have been faster) or was called off.
+///
+/// # Errors
+///
+/// Any database error; see [`crate::is_transient`].
+pub async fn mark_submitted<C: ConnectionTrait>(
+    tx: &C,
+    id: JobId,
+    response_id: &ResponseId,
+    model: &str,
+    now: DateTime<Utc>,
+) -> Result<bool, DbErr> {
+    let row = ActiveModel {
+        state: Set(State::Submitted),
+        response_id: Set(Some(response_id.clone())),
+        model: Set(Some(model.to_owned())),
+        submitted_at: Set(Some(now)),
+        updated_at: Set(now),
+        ..Default::default()
+    };
+    won(tx, change(id, &[State::Queued], row)).await
+}
+
+/// `queued | submitted → completed`, with the response. From `queued` when the webhook comes
+/// before the submission is stored. `false`: a response is stored already, or the job has ended.
+///
+/// # Errors
+///
+/// Any database error; see [`crate::is_transient`].
+pub async fn mark_completed<C: ConnectionTrait>(
+    tx: &C,
+    id: JobId,
+    completion: &Completion,
+    now: DateTime<Utc>,
+) -> Result<bool, DbErr> {
+    let usage = completion.usage;
+    let row = ActiveModel {
+        state: Set(State::Completed),
+        response_id: Set(Some(completion.response_id.clone())),
+        response: Set(Some(completion.raw.clone())),
+        input_tokens: Set(usage.input_tokens),
+        cached_tokens: Set(usage.cached_tokens),
+        output_tokens: Set(usage.output_tokens),
+        reasoning_tokens: Set(usage.reasoning_tokens),
+        total_tokens: Set(usage.total_tokens),
+        cost_usd: Set(completion.cost_usd),
+        completed_at: Set(Some(now)),
+        updated_at: Set(now),
+        ..Default::default()
+    };
+    won(tx, change(id, &[State::Queued, State::Submitted], row)).await
+}
+
+/// `completed → documented`. Store the document in the same transaction.
+///
+/// # Errors
+///
+/// Any database error; see [`crate::is_transient`].
+pub async fn mark_documented<C: ConnectionTrait>(
+    tx: &C,
+    id: JobId,
+    now: DateTime<Utc>,
+) -> Result<bool, DbErr> {
+    let row = ActiveModel {
+        state: Set(State::Documented),
+        documented_at: Set(Some(now)),
+        updated_at: Set(now),
+        ..Default::default()
+    };
+    won(tx, change(id, &[State::Completed], row)).await
+}
+
+/// `queued | awaiting_budget → documented` with another job's document, which
+/// [`super::fresh_document`] found: nothing is submitted and nothing spent. The document keeps
+/// the time it was made. Needs a transaction, as it writes twice.
+///
+/// # Errors
+///
+/// Any database error; see [`crate::is_transient`].
+pub async fn reuse_document<C: ConnectionTrait>(
+    tx: &C,
+    id: JobId,
+    document: &document::Model,
+    now: DateTime<Utc>,
+) -> Result<bool, DbErr> {
+    let row = ActiveModel {
+        state: Set(State::Documented),
+        cost_usd: Set(Some(0.0)),
+        reserved_at: Set(None),
+        completed_at: Set(Some(now)),
+        documented_at: Set(Some(now)),
+        updated_at: Set(now),
+        ..Default::default()
+    };
+    let reused = won(tx, change(id, &[State::Queued, State::AwaitingBudget], row)).await?;
+    if reused {
+        let copy = document::Model {
+            job_id: id,
+            ..document.clone()
+        };
+        document::store(tx, copy).await?;
+    }
+    Ok(reused)
+}
+
+/// `documented → notified`.
+///
+/// # Errors
+///
+/// Any database error; see [`crate::is_transient`].
+pub async fn mark_notified<C: ConnectionTrait>(
+    tx: &C,
+    id: JobId,
+    now: DateTime<Utc>,
+) -> Result<bool, DbErr> {
+    let row = ActiveModel {
+        state: Set(State::Notified),
+        notified_at: Set(Some(now)),
+        updated_at: Set(now),
+        ..Default::default()
+    };
+    won(tx, change(id, &[State::Documented], row)).await
+}
+
+/// Any state that is not an end `→ failed`. Money set aside stays so: whether it was spent is not
+/// always known.
+///
+/// # Errors
+///
+/// Any database error; see [`crate::is_transient`].
+pub async fn fail<C: ConnectionTrait>(
+    tx: &C,
+    id: JobId,
+    error: &str,
+    now: DateTime<Utc>,
+) -> Result<bool, DbErr> {
+    let row = ActiveModel {
+        state: Set(State::Failed),
+        error: Set(Some(error.to_owned())),
+        updated_at: Set(now),
+        ..Default::default()
+    };
+    let open = [
+        State::Queued,
+        State::AwaitingBudget,
+        State::Submitted,
+        State::Completed,
+        State::Documented,
+    ];
+    won(tx, change(id, &open, row)).await
+}
+
+/// `queued | awaiting_budget | submitted → cancelled`. A job whose response is stored has
+/// nothing left to cancel.
+///
+/// # Errors
+///
+/// Any database error; see [`crate::is_transient`].
+pub async fn cancel<C: ConnectionTrait>(
+    tx: &C,
+    id: JobId,
+    reason: &str,
+    now: DateTime<Utc>,
+) -> Result<bool, DbErr> {
+    let row = ActiveModel {
+        state: Set(State::Cancelled),
+        error: Set(Some(reason.to_owned())),
+        updated_at: Set(now),
+        ..Default::default()
+    };
+    let without_response = [State::Queued, State::AwaitingBudget, State::Submitted];
+    won(tx, change(id, &without_response, row)).await
+}
+
+pub(super) fn change(id: JobId, expected: &[State], row: ActiveModel) -> UpdateMany<Entity> {
+    Entity::update_many()
+        .set(row)
+        .filter(Column::Id.eq(id))
+        .filter(Column::State.is_in(expected.iter().copied()))
+}

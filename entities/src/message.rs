@@ -1,0 +1,226 @@
+//! Messages, in both directions.
+
+use chrono::{DateTime, Utc};
+use sea_orm::{
+    ActiveValue::Set, Condition, QueryOrder, QuerySelect, QueryTrait, entity::prelude::*,
+};
+
+use crate::{BatchId, ContactId, MessageId, TextList, batch, write::insert_if_absent};
+
+/// One message to or from a contact.
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "messages")]
+pub struct Model {
+    /// Our id.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: MessageId,
+    /// The event that brought it; unique.
+    #[sea_orm(unique)]
+    pub event_id: String,
+    /// Who it is from or to.
+    pub contact_id: ContactId,
+    /// The batch it is in, if it is one that we answer.
+    pub batch_id: Option<BatchId>,
+    /// The batch's sequence that it raised, from 1.
+    pub sequence: Option<i32>,
+    /// Which way it went.
+    pub direction: Direction,
+    /// Who wrote it.
+    pub author: Author,
+    /// HighLevel's id, where the event had one.
+    pub provider_message_id: Option<String>,
+    /// HighLevel's id of the e-mail, for threading.
+    pub email_message_id: Option<String>,
+    /// The channel as the webhook named it.
+    pub channel: String,
+    /// An e-mail's subject.
+    pub subject: Option<String>,
+    /// What it says.
+    #[sea_orm(column_type = "Text")]
+    pub text: String,
+    /// The addresses of its attachments.
+    #[sea_orm(column_type = "JsonBinary")]
+    pub attachments: TextList,
+    /// When it was sent, by the sender's clock.
+    pub sent_at: DateTime<Utc>,
+    /// When we stored it, by ours.
+    pub received_at: DateTime<Utc>,
+}
+
+/// The batch is found by its id.
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+/// Which way a message went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+pub enum Direction {
+    /// From the contact.
+    Inbound,
+    /// To the contact.
+    Outbound,
+}
+
+/// Who wrote a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+pub enum Author {
+    /// The contact.
+    Contact,
+    /// A model: ours, or another automation of the business.
+    Assistant,
+    /// A person of the business.
+    Person,
+}
+
+/// A message as its event tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewMessage {
+    /// The event that brought it.
+    pub event_id: String,
+    /// Which way it went.
+    pub direction: Direction,
+    /// Who wrote it.
+    pub author: Author,
+    /// HighLevel's id, where the event had one.
+    pub provider_message_id: Option<String>,
+    /// HighLevel's id of the e-mail, for threading.
+    pub email_message_id: Option<String>,
+    /// The channel as the webhook named it.
+    pub channel: String,
+    /// An e-mail's subject.
+    pub subject: Option<String>,
+    /// What it says.
+    pub text: String,
+    /// The addresses of its attachments.
+    pub attachments: Vec<String>,
+    /// When it was sent, by the sender's clock.
+    pub sent_at: DateTime<Utc>,
+}
+
+/// Stores a message that no batch answers: an outbound one, or one from a channel that we do not
+/// answer. `false` when its event was stored before; nothing is changed then. Messages that we
+/// answer go through [`batch::add_message`].
+///
+/// # Errors
+///
+/// Any database error; see [`crate::is_transient`].
+pub async fn store_without_batch<C: ConnectionTrait>(
+    tx: &C,
+    contact: &ContactId,
+    message: NewMessage,
+    now: DateTime<Utc>,
+) -> Result<bool, DbErr> {
+    let row = ActiveModel {
+        id: Set(MessageId::random()),
+        event_id: Set(message.event_id),
+        contact_id: Set(contact.clone()),
+        batch_id: Set(None),
+        sequence: Set(None),
+        direction: Set(message.direction),
+        author: Set(message.author),
+        provider_message_id: Set(message.provider_message_id),
+        email_message_id: Set(message.email_message_id),
+        channel: Set(message.channel),
+        subject: Set(message.subject),
+        text: Set(message.text),
+        attachments: Set(message.attachments.into()),
+        sent_at: Set(message.sent_at),
+        received_at: Set(now),
+    };
+    insert_if_absent(tx, row).await
+}
+
+/// The message that this event brought, if it was stored.
+///
+/// # Errors
+///
+/// Any database error; see [`crate::is_transient`].
+pub async fn find_by_event<C: ConnectionTrait>(
+    db: &C,
+    event_id: &str,
+) -> Result<Option<Model>, DbErr> {
+    Entity::find()
+        .filter(Column::EventId.eq(event_id))
+        .one(db)
+        .await
+}
+
+/// The batch's messages in the order the contact sent them; those sent at the same time, in the
+/// order they came.
+///
+/// # Errors
+///
+/// Any database error; see [`crate::is_transient`].
+pub async fn of_batch<C: ConnectionTrait>(db: &C, batch: BatchId) -> Result<Vec<Model>, DbErr> {
+    Entity::find()
+        .filter(Column::BatchId.eq(batch))
+        .order_by_asc(Column::SentAt)
+        .order_by_asc(Column::Sequence)
+        .all(db)
+        .await
+}
+
+/// What was said before this batch: the newest `limit` messages of the contact's earlier batches
+/// and of no batch (our own among them), oldest first. Messages without a batch that were sent
+/// after this one closed are left out.
+///
+/// # Errors
+///
+/// Any database error; see [`crate::is_transient`].
+pub async fn history<C: ConnectionTrait>(
+    db: &C,
+    contact: &ContactId,
+    before: &batch::Model,
+    limit: u64,
+) -> Result<Vec<Model>, DbErr> {
+    let earlier_batches = batch::Entity::find()
+        .select_only()
+        .column(batch::Column::Id)
+        .filter(batch::Column::ContactId.eq(contact.clone()))
+        .filter(batch::Column::OpenedAt.lt(before.opened_at))
+        .into_query();
+    let mut unbatched = Condition::all().add(Column::BatchId.is_null());
+    if let Some(closed_at) = before.closed_at {
+        unbatched = unbatched.add(Column::SentAt.lte(closed_at));
+    }
+    let mut messages = Entity::find()
+        .filter(Column::ContactId.eq(contact.clone()))
+        .filter(
+            Condition::any()
+                .add(Column::BatchId.in_subquery(earlier_batches))
+                .add(unbatched),
+        )
+        .order_by_desc(Column::SentAt)
+        .order_by_desc(Column::ReceivedAt)
+        .order_by_desc(Column::Sequence)
+        .limit(limit)
+        .all(db)
+        .await?;
+    messages.reverse();
+    Ok(messages)
+}
+
+/// Whether a person of the business has written to the contact after `at` (by the time the
+/// message was sent).
+///
+/// # Errors
+///
+/// Any database error; see [`crate::is_transient`].
+pub async fn human_replied_since<C: ConnectionTrait>(
+    db: &C,
+    contact: &ContactId,
+    at: DateTime<Utc>,
+) -> Result<bool, DbErr> {
+    let found = Entity::find()
+        .filter(Column::ContactId.eq(contact.clone()))
+        .filter(Column::Direction.eq(Direction::Outbound))
+        .filter(Column::Author.eq(Author::Person))
+        .filter(Column::SentAt.gt(at))
+        .limit(1)
+        .one(db)
+        .await?;
+    Ok(found.is_some())
+}

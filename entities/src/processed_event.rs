@@ -1,0 +1,60 @@
+//! Which events a consumer has taken, so that the same event changes nothing twice.
+
+use chrono::{DateTime, Utc};
+use sea_orm::{ActiveValue::Set, entity::prelude::*};
+
+use crate::write::insert_if_absent;
+
+/// One event that one consumer has taken.
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "processed_events")]
+pub struct Model {
+    /// The consumer's name: its work queue.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub consumer: String,
+    /// The event's id.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub event_id: String,
+    /// When it was taken.
+    pub processed_at: DateTime<Utc>,
+}
+
+/// No row here belongs to another.
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+/// Records that `consumer` takes this event; `true` the first time. Call it in the transaction
+/// that changes the state: both are kept or neither is.
+///
+/// # Errors
+///
+/// Any database error; see [`crate::is_transient`].
+pub async fn record<C: ConnectionTrait>(
+    tx: &C,
+    consumer: &str,
+    event_id: &str,
+    now: DateTime<Utc>,
+) -> Result<bool, DbErr> {
+    let row = ActiveModel {
+        consumer: Set(consumer.to_owned()),
+        event_id: Set(event_id.to_owned()),
+        processed_at: Set(now),
+    };
+    insert_if_absent(tx, row).await
+}
+
+/// Forgets the events taken before this time and returns how many they were. Keep them longer
+/// than any provider or parked message may repeat them.
+///
+/// # Errors
+///
+/// Any database error; see [`crate::is_transient`].
+pub async fn prune<C: ConnectionTrait>(db: &C, before: DateTime<Utc>) -> Result<u64, DbErr> {
+    let deleted = Entity::delete_many()
+        .filter(Column::ProcessedAt.lt(before))
+        .exec(db)
+        .await?;
+    Ok(deleted.rows_affected)
+}

@@ -1,0 +1,137 @@
+//! The reply to a batch: generated once, sent once.
+
+use chrono::{DateTime, Utc};
+use sea_orm::{ActiveValue::Set, entity::prelude::*};
+
+use crate::{
+    BatchId,
+    write::{insert_if_absent, won},
+};
+
+/// The reply to one batch.
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[sea_orm(table_name = "replies")]
+pub struct Model {
+    /// The batch it answers.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub batch_id: BatchId,
+    /// The text to send.
+    pub text: String,
+    /// Whether the model thinks an answer is called for.
+    pub send: bool,
+    /// The model that wrote it.
+    pub model: String,
+    /// Tokens read.
+    pub input_tokens: Option<i64>,
+    /// Of these, tokens read from the provider's cache.
+    pub cached_tokens: Option<i64>,
+    /// Tokens written.
+    pub output_tokens: Option<i64>,
+    /// Of these, tokens of reasoning.
+    pub reasoning_tokens: Option<i64>,
+    /// What it cost, in US dollars.
+    pub cost_usd: Option<f64>,
+    /// When it was generated.
+    pub generated_at: DateTime<Utc>,
+    /// When it was sent.
+    pub sent_at: Option<DateTime<Utc>>,
+    /// HighLevel's id of the sent message.
+    pub provider_message_id: Option<String>,
+    /// The conversation it was sent in.
+    pub conversation_id: Option<String>,
+}
+
+/// The batch is found by its id.
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+/// A reply as the model gave it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewReply {
+    /// The batch it answers.
+    pub batch_id: BatchId,
+    /// The text to send.
+    pub text: String,
+    /// Whether the model thinks an answer is called for.
+    pub send: bool,
+    /// The model that wrote it.
+    pub model: String,
+    /// Tokens read.
+    pub input_tokens: Option<i64>,
+    /// Of these, tokens read from the provider's cache.
+    pub cached_tokens: Option<i64>,
+    /// Tokens written.
+    pub output_tokens: Option<i64>,
+    /// Of these, tokens of reasoning.
+    pub reasoning_tokens: Option<i64>,
+    /// What it cost, in US dollars.
+    pub cost_usd: Option<f64>,
+    /// When it was generated.
+    pub generated_at: DateTime<Utc>,
+}
+
+/// Stores the reply and returns the one that is stored: the first wins, so that a batch never
+/// gets two different answers.
+///
+/// # Errors
+///
+/// Any database error; see [`crate::is_transient`]. A batch that does not exist is an error.
+pub async fn store<C: ConnectionTrait>(db: &C, reply: NewReply) -> Result<Model, DbErr> {
+    let batch = reply.batch_id;
+    let row = ActiveModel {
+        batch_id: Set(batch),
+        text: Set(reply.text),
+        send: Set(reply.send),
+        model: Set(reply.model),
+        input_tokens: Set(reply.input_tokens),
+        cached_tokens: Set(reply.cached_tokens),
+        output_tokens: Set(reply.output_tokens),
+        reasoning_tokens: Set(reply.reasoning_tokens),
+        cost_usd: Set(reply.cost_usd),
+        generated_at: Set(reply.generated_at),
+        sent_at: Set(None),
+        provider_message_id: Set(None),
+        conversation_id: Set(None),
+    };
+    insert_if_absent(db, row).await?;
+    find(db, batch)
+        .await?
+        .ok_or_else(|| DbErr::RecordNotFound(format!("the reply to batch {batch}")))
+}
+
+/// The reply to this batch, if one was generated.
+///
+/// # Errors
+///
+/// Any database error; see [`crate::is_transient`].
+pub async fn find<C: ConnectionTrait>(db: &C, batch: BatchId) -> Result<Option<Model>, DbErr> {
+    Entity::find_by_id(batch).one(db).await
+}
+
+/// Notes that the reply was sent. `false` when that was noted before (the first note stays) or
+/// there is no reply.
+///
+/// # Errors
+///
+/// Any database error; see [`crate::is_transient`].
+pub async fn mark_sent<C: ConnectionTrait>(
+    db: &C,
+    batch: BatchId,
+    provider_message_id: Option<&str>,
+    conversation_id: Option<&str>,
+    now: DateTime<Utc>,
+) -> Result<bool, DbErr> {
+    let sent = ActiveModel {
+        sent_at: Set(Some(now)),
+        provider_message_id: Set(provider_message_id.map(str::to_owned)),
+        conversation_id: Set(conversation_id.map(str::to_owned)),
+        ..Default::default()
+    };
+    let update = Entity::update_many()
+        .set(sent)
+        .filter(Column::BatchId.eq(batch))
+        .filter(Column::SentAt.is_null());
+    won(db, update).await
+}

@@ -1,0 +1,180 @@
+//! Events processed once, effects had once, settings for all pods.
+
+use entities::{effect, processed_event, setting};
+use sea_orm::DbErr;
+use serde_json::json;
+
+use crate::{
+    database::{Fresh, on_both_databases},
+    samples::at,
+};
+
+on_both_databases!(
+    an_event_is_new_once_for_each_consumer,
+    old_events_are_forgotten,
+    of_many_who_record_an_event_at_once_one_is_first,
+    an_effect_is_fresh_once_then_started_then_done,
+    an_effect_that_did_not_happen_can_be_started_again,
+    only_the_start_that_is_meant_is_taken_back,
+    of_many_who_start_an_effect_at_once_one_is_fresh,
+    the_last_value_of_a_setting_counts,
+    a_wait_that_is_no_number_is_an_error,
+);
+
+async fn an_event_is_new_once_for_each_consumer(fresh: Fresh) {
+    let db = fresh.migrated().await;
+    let record = async |consumer, event| {
+        processed_event::record(&db, consumer, event, at(0))
+            .await
+            .unwrap()
+    };
+    assert!(record("chat.intake", "event").await);
+    assert!(!record("chat.intake", "event").await);
+    assert!(record("chat.flush", "event").await);
+    assert!(record("chat.intake", "other event").await);
+}
+
+async fn old_events_are_forgotten(fresh: Fresh) {
+    let db = fresh.migrated().await;
+    for (event, seconds) in [("old", 0), ("older", -1), ("young", 10)] {
+        processed_event::record(&db, "chat.intake", event, at(seconds))
+            .await
+            .unwrap();
+    }
+
+    assert_eq!(processed_event::prune(&db, at(10)).await.unwrap(), 2);
+
+    assert!(
+        !processed_event::record(&db, "chat.intake", "young", at(11))
+            .await
+            .unwrap()
+    );
+    assert!(
+        processed_event::record(&db, "chat.intake", "old", at(11))
+            .await
+            .unwrap()
+    );
+}
+
+async fn of_many_who_record_an_event_at_once_one_is_first(fresh: Fresh) {
+    let db = fresh.migrated().await;
+    let consumers: Vec<_> = (0..20)
+        .map(|_| {
+            let db = db.clone();
+            tokio::spawn(async move {
+                let tx = entities::begin(&db).await.unwrap();
+                let first = processed_event::record(&tx, "chat.intake", "event", at(0)).await;
+                tx.commit().await.unwrap();
+                first.unwrap()
+            })
+        })
+        .collect();
+    let mut firsts = 0;
+    for consumer in consumers {
+        firsts += u32::from(consumer.await.unwrap());
+    }
+    assert_eq!(firsts, 1);
+}
+
+async fn an_effect_is_fresh_once_then_started_then_done(fresh: Fresh) {
+    let db = fresh.migrated().await;
+    let start = async |seconds| effect::start(&db, "document:7", at(seconds)).await.unwrap();
+    let finish = async |result| {
+        effect::finish(&db, "document:7", result, at(9))
+            .await
+            .unwrap()
+    };
+
+    assert!(!finish(json!("never started")).await);
+    assert_eq!(start(0).await, effect::Start::Fresh);
+    assert_eq!(start(1).await, effect::Start::Started { since: at(0) });
+    assert!(finish(json!({"id": "first"})).await);
+    assert!(!finish(json!({"id": "second"})).await);
+
+    let result = Some(json!({"id": "first"}));
+    assert_eq!(start(10).await, effect::Start::Done { result });
+    let row = effect::find(&db, "document:7").await.unwrap().unwrap();
+    assert_eq!(
+        (row.state, row.finished_at),
+        (effect::State::Done, Some(at(9)))
+    );
+}
+
+async fn an_effect_that_did_not_happen_can_be_started_again(fresh: Fresh) {
+    let db = fresh.migrated().await;
+    let key = "reply:7:send";
+    effect::start(&db, key, at(0)).await.unwrap();
+
+    assert!(effect::forget(&db, key, at(0)).await.unwrap());
+    assert!(!effect::forget(&db, key, at(0)).await.unwrap());
+    assert_eq!(
+        effect::start(&db, key, at(1)).await.unwrap(),
+        effect::Start::Fresh
+    );
+
+    effect::finish(&db, key, json!(null), at(2)).await.unwrap();
+    assert!(
+        !effect::forget(&db, key, at(1)).await.unwrap(),
+        "it is done"
+    );
+}
+
+/// Two pods found the same start; the first takes it back and starts anew. The second must not
+/// take that away.
+async fn only_the_start_that_is_meant_is_taken_back(fresh: Fresh) {
+    let db = fresh.migrated().await;
+    let key = "reply:7:send";
+    effect::start(&db, key, at(0)).await.unwrap();
+    assert!(effect::forget(&db, key, at(0)).await.unwrap());
+    effect::start(&db, key, at(60)).await.unwrap();
+
+    assert!(!effect::forget(&db, key, at(0)).await.unwrap());
+
+    let started = effect::Start::Started { since: at(60) };
+    assert_eq!(effect::start(&db, key, at(61)).await.unwrap(), started);
+}
+
+async fn of_many_who_start_an_effect_at_once_one_is_fresh(fresh: Fresh) {
+    let db = fresh.migrated().await;
+    let workers: Vec<_> = (0..20)
+        .map(|_| {
+            let db = db.clone();
+            tokio::spawn(async move { effect::start(&db, "document:7", at(0)).await.unwrap() })
+        })
+        .collect();
+    let mut starts = Vec::new();
+    for worker in workers {
+        starts.push(worker.await.unwrap());
+    }
+    let fresh = starts
+        .iter()
+        .filter(|start| **start == effect::Start::Fresh);
+    assert_eq!(fresh.count(), 1);
+}
+
+async fn the_last_value_of_a_setting_counts(fresh: Fresh) {
+    let db = fresh.migrated().await;
+    assert_eq!(setting::batch_wait_seconds(&db).await.unwrap(), None);
+
+    setting::set_batch_wait_seconds(&db, 30, at(0))
+        .await
+        .unwrap();
+    setting::set_batch_wait_seconds(&db, 45, at(1))
+        .await
+        .unwrap();
+
+    assert_eq!(setting::batch_wait_seconds(&db).await.unwrap(), Some(45));
+    assert_eq!(setting::get(&db, "something else").await.unwrap(), None);
+}
+
+async fn a_wait_that_is_no_number_is_an_error(fresh: Fresh) {
+    let db = fresh.migrated().await;
+    setting::put(&db, "batch_wait_seconds", "soon", at(0))
+        .await
+        .unwrap();
+
+    let error = setting::batch_wait_seconds(&db).await.unwrap_err();
+
+    assert!(matches!(error, DbErr::Type(_)), "{error}");
+    assert!(!entities::is_transient(&error));
+}

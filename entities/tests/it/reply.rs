@@ -1,0 +1,78 @@
+//! A batch gets one reply, sent once.
+
+use entities::{BatchId, reply};
+
+use crate::{
+    database::{Fresh, on_both_databases},
+    samples::{ada, at, closed_batch},
+};
+
+on_both_databases!(
+    the_first_reply_to_a_batch_stays,
+    sending_is_noted_once,
+    a_reply_needs_its_batch,
+);
+
+fn saying(batch_id: BatchId, text: &str) -> reply::NewReply {
+    reply::NewReply {
+        batch_id,
+        text: text.to_owned(),
+        send: true,
+        model: "writer".to_owned(),
+        input_tokens: Some(900),
+        cached_tokens: Some(0),
+        output_tokens: Some(40),
+        reasoning_tokens: None,
+        cost_usd: Some(0.0012),
+        generated_at: at(40),
+    }
+}
+
+async fn the_first_reply_to_a_batch_stays(fresh: Fresh) {
+    let db = fresh.migrated().await;
+    let batch = closed_batch(&db, &ada(), "event", 0).await;
+
+    let first = reply::store(&db, saying(batch, "Tuesday works."))
+        .await
+        .unwrap();
+    let second = reply::store(&db, saying(batch, "Monday works."))
+        .await
+        .unwrap();
+
+    assert_eq!(first.text, "Tuesday works.");
+    assert_eq!((first.cost_usd, first.sent_at), (Some(0.0012), None));
+    assert_eq!(second, first);
+    assert_eq!(reply::find(&db, batch).await.unwrap(), Some(first));
+}
+
+async fn sending_is_noted_once(fresh: Fresh) {
+    let db = fresh.migrated().await;
+    let batch = closed_batch(&db, &ada(), "event", 0).await;
+    let mark_sent = async |message, seconds| {
+        reply::mark_sent(&db, batch, Some(message), Some("conversation"), at(seconds))
+            .await
+            .unwrap()
+    };
+
+    assert!(!mark_sent("too early", 41).await, "there is no reply yet");
+    reply::store(&db, saying(batch, "Tuesday works."))
+        .await
+        .unwrap();
+    assert!(mark_sent("message", 42).await);
+    assert!(!mark_sent("another message", 43).await);
+
+    let row = reply::find(&db, batch).await.unwrap().unwrap();
+    assert_eq!(row.sent_at, Some(at(42)));
+    assert_eq!(row.provider_message_id.as_deref(), Some("message"));
+    assert_eq!(row.conversation_id.as_deref(), Some("conversation"));
+}
+
+async fn a_reply_needs_its_batch(fresh: Fresh) {
+    let db = fresh.migrated().await;
+
+    let error = reply::store(&db, saying(BatchId::random(), "Hello?"))
+        .await
+        .unwrap_err();
+
+    assert!(!entities::is_transient(&error), "{error}");
+}

@@ -1,0 +1,88 @@
+//! The routes: one module for each caller, and the questions about jobs, batches and health.
+
+pub(crate) mod batches;
+mod batch_view;
+pub(crate) mod health;
+pub(crate) mod highlevel;
+pub(crate) mod hubspot;
+mod hubspot_workflow;
+pub(crate) mod openai;
+pub(crate) mod openapi;
+pub(crate) mod research;
+mod research_status;
+pub(crate) mod test_webhook;
+
+pub(crate) use hubspot_workflow::workflow as hubspot_workflow_action;
+pub(crate) use research_status::job_status;
+
+use std::time::Duration;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use messages::event_type;
+use sea_orm::DbErr;
+use tracing::error;
+
+use crate::problem::Problem;
+
+/// How long a question to the database may take, waiting for a connection included.
+const DATABASE_DEADLINE: Duration = Duration::from_secs(4);
+
+/// Types whose events have data of our own making. A provider's unknown event must not take the
+/// name of one.
+const OUR_TYPES: [&str; 6] = [
+    event_type::DEAL_STAGE_CHANGED,
+    event_type::MESSAGE_RECEIVED,
+    event_type::MESSAGE_SENT,
+    event_type::CONTACT_CREATED,
+    event_type::CONTACT_UPDATED,
+    event_type::CONTACT_DND_CHANGED,
+];
+
+/// What `openai.response.*` events start with: a worker reads them all, whatever comes after it.
+const OUR_PREFIX: &str = "openai.response.";
+
+/// The type under which an event is kept that nobody here has a use for.
+pub(crate) fn unrouted_type(provider: &str, name: &str) -> String {
+    let event_type = event_type::other(provider, name);
+    if OUR_TYPES.contains(&event_type.as_str()) || event_type.starts_with(OUR_PREFIX) {
+        return event_type::other(provider, &format!("unknown.{name}"));
+    }
+    event_type
+}
+
+/// Asks the database.
+///
+/// # Errors
+/// 503 when it does not answer.
+async fn ask<T>(question: impl Future<Output = Result<T, DbErr>>) -> Result<T, Problem> {
+    let reason = match tokio::time::timeout(DATABASE_DEADLINE, question).await {
+        Ok(Ok(answer)) => return Ok(answer),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "no answer in time".to_owned(),
+    };
+    error!(reason, "The database could not be asked.");
+    Err(Problem::database_unavailable())
+}
+
+/// A time as the answers write it: RFC 3339 with milliseconds, in UTC.
+fn timestamp(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unrouted_type;
+
+    #[test]
+    fn an_unknown_event_never_takes_the_name_of_one_that_workers_read() {
+        assert_eq!(unrouted_type("openai", "batch.completed"), "openai.batch.completed");
+        assert_eq!(
+            unrouted_type("openai", "response.queued"),
+            "openai.unknown.response.queued"
+        );
+        assert_eq!(
+            unrouted_type("highlevel", "message.received"),
+            "highlevel.unknown.message.received"
+        );
+    }
+}

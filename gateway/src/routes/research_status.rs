@@ -1,0 +1,105 @@
+//! `GET /job-status/{id}`: how far a research job is.
+
+use axum::Json;
+use axum::extract::{Path, State as FromState};
+use chrono::{DateTime, Utc};
+use entities::{JobId, ResponseId, document, job};
+use serde::Serialize;
+
+use super::{ask, timestamp};
+use crate::problem::Problem;
+use crate::state::State;
+use crate::verify::{Client, Verified};
+
+/// A job as clients see it.
+#[derive(Debug, Serialize)]
+pub(crate) struct JobStatus {
+    job_id: JobId,
+    response_id: Option<ResponseId>,
+    company_name: Option<String>,
+    status: job::State,
+    submitted_at: Option<String>,
+    completed_at: Option<String>,
+    document_url: Option<String>,
+    usage: Option<Usage>,
+    cost_usd: Option<f64>,
+    error: Option<String>,
+    completion: Option<Completion>,
+}
+
+/// Tokens.
+#[derive(Debug, Clone, Serialize)]
+struct Usage {
+    input_tokens: Option<i64>,
+    cached_tokens: Option<i64>,
+    output_tokens: Option<i64>,
+    reasoning_tokens: Option<i64>,
+    total_tokens: Option<i64>,
+}
+
+/// What the older server's clients read when the job is done.
+#[derive(Debug, Serialize)]
+struct Completion {
+    doc_url: Option<String>,
+    token_usage: Option<Usage>,
+    completed_at: String,
+    status: job::State,
+}
+
+/// Finds the job by its own id or by OpenAI's id of the response.
+pub(crate) async fn job_status(
+    FromState(state): FromState<State>,
+    _client: Verified<Client>,
+    Path(id): Path<String>,
+) -> Result<Json<JobStatus>, Problem> {
+    let job = match id.parse::<JobId>() {
+        Ok(id) => ask(job::find(&state.database, id)).await?,
+        Err(_) => {
+            let response_id = ResponseId::from(id.as_str());
+            ask(job::find_by_response(&state.database, &response_id)).await?
+        }
+    };
+    let job = job.ok_or_else(|| {
+        Problem::not_found(
+            "There is no job with this id. One that was accepted a moment ago may not have been \
+             picked up yet: ask again in a few seconds.",
+        )
+    })?;
+    let document = ask(document::find(&state.database, job.id)).await?;
+    Ok(Json(status(job, document)))
+}
+
+fn status(job: job::Model, document: Option<document::Model>) -> JobStatus {
+    let document_url = document.map(|document| document.url);
+    let usage = usage(&job);
+    let time = |time: Option<DateTime<Utc>>| time.map(timestamp);
+    JobStatus {
+        completion: job.completed_at.map(|completed_at| Completion {
+            doc_url: document_url.clone(),
+            token_usage: usage.clone(),
+            completed_at: timestamp(completed_at),
+            status: job.state,
+        }),
+        job_id: job.id,
+        response_id: job.response_id,
+        company_name: job.company_name,
+        status: job.state,
+        submitted_at: time(job.submitted_at),
+        completed_at: time(job.completed_at),
+        document_url,
+        usage,
+        cost_usd: job.cost_usd,
+        error: job.error,
+    }
+}
+
+fn usage(job: &job::Model) -> Option<Usage> {
+    job.total_tokens.or(job.input_tokens)?;
+    Some(Usage {
+        input_tokens: job.input_tokens,
+        cached_tokens: job.cached_tokens,
+        output_tokens: job.output_tokens,
+        reasoning_tokens: job.reasoning_tokens,
+        total_tokens: job.total_tokens,
+    })
+}

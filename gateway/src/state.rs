@@ -1,0 +1,70 @@
+//! What all requests share.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use broker::{BrokerSettings, Publisher};
+use sea_orm::DatabaseConnection;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::metrics::Metrics;
+use crate::publish::{Ingress, PUBLISH_DEADLINE};
+use crate::rate_limit::RateLimiter;
+
+/// How many database connections the status routes may use.
+const DATABASE_CONNECTIONS: u32 = 5;
+
+/// The state of the gateway. Cheap to clone.
+#[derive(Clone)]
+pub struct State(Arc<Shared>);
+
+/// What [`State`] shares.
+pub struct Shared {
+    /// What the gateway was told at its start.
+    pub config: Config,
+    /// The way to the broker.
+    pub ingress: Ingress,
+    /// For status routes only: ingress never touches it.
+    pub database: DatabaseConnection,
+    /// Who called how often.
+    pub limiter: RateLimiter,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// The time.
+    pub clock: Clock,
+}
+
+impl State {
+    /// Starts connecting to the broker, and to the database when it is first asked. Needs neither
+    /// to be there.
+    ///
+    /// # Errors
+    /// An address that can't be one.
+    pub fn new(config: Config, clock: Clock) -> anyhow::Result<Self> {
+        let metrics = Arc::new(Metrics::new());
+        let publisher = Publisher::start(BrokerSettings {
+            url: config.amqp_url.expose().to_owned(),
+            name: "millrace-gateway".to_owned(),
+            publish_deadline: PUBLISH_DEADLINE,
+        });
+        let database =
+            entities::connect_lazy(config.database_url.expose(), DATABASE_CONNECTIONS)?;
+        Ok(Self(Arc::new(Shared {
+            ingress: Ingress::new(publisher, metrics.clone()),
+            database,
+            limiter: RateLimiter::default(),
+            metrics,
+            clock,
+            config,
+        })))
+    }
+}
+
+impl Deref for State {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}

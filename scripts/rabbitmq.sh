@@ -1,0 +1,189 @@
+# shellcheck shell=bash
+# A private RabbitMQ for this clone: own node, ports, data and user, all under .dev/rabbitmq and on
+# 127.0.0.1 only. A RabbitMQ that the system runs is neither used nor touched.
+#
+# Sets and exports AMQP_URL and AMQP_MANAGEMENT_URL. When AMQP_URL is in the environment already,
+# nothing is started.
+
+rabbitmq="$state/rabbitmq"
+# As in the default of AMQP_URL (crates/config), so that the programs find this broker by themselves. No
+# secret: it listens on 127.0.0.1 only and holds nothing but what developers and tests put there.
+rabbitmq_user=millrace rabbitmq_password=millrace
+rabbitmq_is_private=no
+
+ensure_rabbitmq() {
+    if [[ -n ${AMQP_URL:-} ]]; then
+        step "RabbitMQ: the one that AMQP_URL names"
+        [[ -n ${AMQP_MANAGEMENT_URL:-} ]] ||
+            note "AMQP_MANAGEMENT_URL is not set: tests that need a virtual host of their own will say so."
+        return
+    fi
+    step "RabbitMQ: private, for this clone only"
+    with_lock rabbitmq start_rabbitmq
+    rabbitmq_is_private=yes
+    AMQP_URL=$(rabbitmq_url %2f)
+    AMQP_MANAGEMENT_URL="http://$rabbitmq_user:$rabbitmq_password@127.0.0.1:$management_port"
+    export AMQP_URL AMQP_MANAGEMENT_URL
+    note "management UI: $(describe_management)"
+}
+
+# rabbitmq_url VHOST: the address of a virtual host (URL-encoded) on the private RabbitMQ.
+rabbitmq_url() { printf 'amqp://%s:%s@127.0.0.1:%s/%s' "$rabbitmq_user" "$rabbitmq_password" "$amqp_port" "$1"; }
+
+describe_management() {
+    if [[ $rabbitmq_is_private == yes ]]; then
+        printf 'http://127.0.0.1:%s (user %s, password %s)' "$management_port" "$rabbitmq_user" "$rabbitmq_password"
+    else
+        printf 'the one of the RabbitMQ that AMQP_URL names'
+    fi
+}
+
+# empty_virtual_host NAME: a fresh virtual host on the private RabbitMQ; what an earlier run left in it is gone.
+empty_virtual_host() {
+    manage_rabbitmq DELETE "/api/vhosts/$1" >/dev/null
+    [[ $(manage_rabbitmq PUT "/api/vhosts/$1") == 20? ]] ||
+        fail "RabbitMQ did not make the virtual host $1" "$state/logs/rabbitmq.log"
+    [[ $(http_status "$management_port" "/api/permissions/$1/$rabbitmq_user" GET "$rabbitmq_user:$rabbitmq_password") == 200 ]] ||
+        fail "RabbitMQ gave $rabbitmq_user no permissions on the virtual host $1" "$state/logs/rabbitmq.log"
+}
+
+# remove_test_virtual_hosts: those that failed or killed tests left behind.
+remove_test_virtual_hosts() {
+    local name
+    for name in $(http_answer "$management_port" '/api/vhosts?columns=name' GET "$rabbitmq_user:$rabbitmq_password" |
+        grep -oE '"test-[^"]+"' | tr -d '"'); do
+        manage_rabbitmq DELETE "/api/vhosts/$name" >/dev/null
+    done
+}
+
+manage_rabbitmq() { http_status "$management_port" "$2" "$1" "$rabbitmq_user:$rabbitmq_password"; }
+
+stop_rabbitmq() {
+    if is_running "$rabbitmq/process"; then
+        step "Stopping the private RabbitMQ"
+        stop_process "$rabbitmq/process" 30
+        # Its port mapper was started for it alone and would stay for ever.
+        # shellcheck source=/dev/null
+        source "$rabbitmq/ports"
+        ERL_EPMD_PORT=$epmd_port epmd -kill >/dev/null 2>&1 || true
+    elif [[ -s $rabbitmq/container ]] && has_docker; then
+        step "Stopping the private RabbitMQ (Docker)"
+        docker rm -f "$(<"$rabbitmq/container")" >/dev/null
+    fi
+    rm -f "$rabbitmq/process" "$rabbitmq/container"
+}
+
+start_rabbitmq() {
+    mkdir -p "$rabbitmq"
+    chmod 700 "$rabbitmq" # of the Erlang cookie
+
+    if is_running "$rabbitmq/process" || rabbitmq_container_runs; then
+        # shellcheck source=/dev/null
+        source "$rabbitmq/ports"
+        note "already running"
+    else
+        local server
+        server=$(rabbitmq_script)
+        if [[ -z $server ]] && install_packages RabbitMQ rabbitmq-server; then
+            leave_service_off rabbitmq-server
+            server=$(rabbitmq_script)
+        fi
+        choose_rabbitmq_ports
+        if [[ -n $server ]]; then
+            start_rabbitmq_node "$server"
+        elif has_docker; then
+            start_rabbitmq_container
+        else
+            fail "RabbitMQ is not installed, and it can't be installed from here (that takes Debian or Ubuntu, and root or sudo without a password), and no Docker engine answers. Do one of these: apt-get install rabbitmq-server; start Docker; or set AMQP_URL (and AMQP_MANAGEMENT_URL for tests) to a RabbitMQ you have."
+        fi
+    fi
+
+    local watched_process=''
+    [[ ! -e $rabbitmq/process ]] || watched_process="$rabbitmq/process"
+    if ! wait_until "RabbitMQ on port $amqp_port" 60 rabbitmq_answers; then
+        [[ ! -s $rabbitmq/container ]] || docker logs "$(<"$rabbitmq/container")" >"$state/logs/rabbitmq.log" 2>&1
+        fail "RabbitMQ did not come up" "$state/logs/rabbitmq.log"
+    fi
+}
+
+# The script that starts a node for whoever calls it; the one on the PATH insists on the system's user.
+rabbitmq_script() {
+    find /usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin -name rabbitmq-server 2>/dev/null | sort -V | tail -n 1
+}
+
+# The ports of the last run where they are free, else the next free ones.
+choose_rabbitmq_ports() {
+    amqp_port=5682 management_port=15682 prometheus_port=15692 distribution_port=25682 epmd_port=4370
+    # shellcheck source=/dev/null
+    [[ ! -s $rabbitmq/ports ]] || source "$rabbitmq/ports"
+    local port
+    for port in amqp_port management_port prometheus_port distribution_port epmd_port; do
+        choose_port "$port" "${!port}"
+        printf '%s=%s\n' "$port" "${!port}"
+    done >"$rabbitmq/ports.new"
+    mv "$rabbitmq/ports.new" "$rabbitmq/ports"
+}
+
+start_rabbitmq_node() {
+    local server=$1
+    {
+        cat "$root/deploy/rabbitmq/rabbitmq.conf"
+        printf '%s\n' "listeners.tcp.local = 127.0.0.1:$amqp_port" \
+            "management.tcp.ip = 127.0.0.1" "management.tcp.port = $management_port" \
+            "prometheus.tcp.ip = 127.0.0.1" "prometheus.tcp.port = $prometheus_port" \
+            "default_user = $rabbitmq_user" "default_pass = $rabbitmq_password"
+    } >"$rabbitmq/rabbitmq.conf"
+    : >"$state/logs/rabbitmq.log"
+    note "log: $state/logs/rabbitmq.log"
+    (
+        unset_rabbitmq_environment
+        export HOME="$rabbitmq" # of the Erlang cookie
+        export ERL_EPMD_PORT=$epmd_port ERL_EPMD_ADDRESS=127.0.0.1
+        export RABBITMQ_CONF_ENV_FILE="$rabbitmq/no-system-settings"
+        export RABBITMQ_NODENAME=millrace@localhost RABBITMQ_DIST_PORT=$distribution_port
+        export RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="-kernel inet_dist_use_interface {127,0,0,1}"
+        export RABBITMQ_MNESIA_BASE="$rabbitmq/data" RABBITMQ_LOG_BASE="$state/logs" RABBITMQ_LOGS=-
+        export RABBITMQ_CONFIG_FILE="$rabbitmq/rabbitmq.conf" RABBITMQ_ADVANCED_CONFIG_FILE="$rabbitmq/none"
+        export RABBITMQ_ENABLED_PLUGINS_FILE="$root/deploy/rabbitmq/enabled_plugins"
+        # The script then becomes the server instead of watching over it: the process id is the server's.
+        export RUNNING_UNDER_SYSTEMD=true
+        ulimit -n 65536 2>/dev/null || ulimit -n "$(ulimit -Hn)" 2>/dev/null || true
+        start_process "$rabbitmq/process" "$state/logs/rabbitmq.log" "$server"
+    )
+}
+
+unset_rabbitmq_environment() {
+    local name
+    for name in "${!RABBITMQ_@}" NOTIFY_SOCKET; do unset "$name"; done
+}
+
+start_rabbitmq_container() {
+    local name
+    name=$(container_name rabbitmq)
+    note "with Docker: rabbitmq:4-management as $name"
+    docker rm -f "$name" >/dev/null 2>&1 || true
+    docker run --detach --name "$name" --hostname millrace \
+        --publish "127.0.0.1:$amqp_port:5672" --publish "127.0.0.1:$management_port:15672" \
+        --env RABBITMQ_DEFAULT_USER="$rabbitmq_user" --env RABBITMQ_DEFAULT_PASS="$rabbitmq_password" \
+        --volume "$root/deploy/rabbitmq/rabbitmq.conf:/etc/rabbitmq/conf.d/20-millrace.conf:ro" \
+        --volume "$root/deploy/rabbitmq/enabled_plugins:/etc/rabbitmq/enabled_plugins:ro" \
+        --volume "$name:/var/lib/rabbitmq" \
+        rabbitmq:4-management >"$state/logs/rabbitmq.log" 2>&1 ||
+        fail "Docker could not start RabbitMQ" "$state/logs/rabbitmq.log"
+    printf '%s\n' "$name" >"$rabbitmq/container"
+}
+
+rabbitmq_container_runs() {
+    [[ -s $rabbitmq/container ]] && has_docker &&
+        [[ $(docker inspect --format '{{.State.Running}}' "$(<"$rabbitmq/container")" 2>/dev/null) == true ]]
+}
+
+# Ready means: it speaks AMQP (it answers the protocol header with connection.start, a method frame,
+# type 1), and the management API knows our user.
+rabbitmq_answers() {
+    (
+        exec 3<>"/dev/tcp/127.0.0.1/$amqp_port"
+        printf 'AMQP\x00\x00\x09\x01' >&3
+        [[ $(head -c 1 <&3 | od -An -tx1) == ' 01' ]]
+    ) 2>/dev/null && answers_200 "$management_port" /api/whoami GET "$rabbitmq_user:$rabbitmq_password"
+}

@@ -1,0 +1,155 @@
+//! The conversation as the model sees it.
+//!
+//! What a contact writes is data, never an instruction: each message stands in an item of its own
+//! role, and the instructions say so.
+
+use clients::openai::{InputItem, Role};
+use entities::contact;
+use entities::message::{self, Author};
+
+/// Roughly four characters make a token in European languages; exact counts are the provider's.
+const CHARACTERS_PER_TOKEN: usize = 4;
+
+/// Earlier messages within the token limit, newest ones first to stay, then the batch: all of its
+/// messages in one item, in the order the contact sent them.
+pub(super) fn conversation(
+    contact: Option<&contact::Model>,
+    history: &[message::Model],
+    batch: &[message::Model],
+    history_tokens: usize,
+) -> Vec<InputItem> {
+    let mut items = Vec::new();
+    if let Some(name) = contact.and_then(name) {
+        items.push(InputItem {
+            role: Role::Developer,
+            content: format!("The contact's name, as they gave it: {name}"),
+        });
+    }
+    let mut left = history_tokens;
+    let recent = history.iter().rev().take_while(|message| {
+        let tokens = message.text.len().div_ceil(CHARACTERS_PER_TOKEN);
+        let fits = tokens <= left;
+        left = left.saturating_sub(tokens);
+        fits
+    });
+    let mut earlier: Vec<InputItem> = recent
+        .filter(|message| !message.text.trim().is_empty())
+        .map(|message| InputItem {
+            role: role(message.author),
+            content: message.text.clone(),
+        })
+        .collect();
+    earlier.reverse();
+    items.append(&mut earlier);
+    let texts: Vec<String> = batch.iter().map(text).collect();
+    items.push(InputItem {
+        role: Role::User,
+        content: texts.join("\n"),
+    });
+    items
+}
+
+fn role(author: Author) -> Role {
+    match author {
+        Author::Contact => Role::User,
+        Author::Assistant | Author::Person => Role::Assistant,
+    }
+}
+
+fn text(message: &message::Model) -> String {
+    let mut text = message.text.clone();
+    let attachments = message.attachments.0.len();
+    if attachments > 0 {
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        text.push_str(&format!(
+            "[The contact attached {attachments} file(s) that you can't see.]"
+        ));
+    }
+    text
+}
+
+fn name(contact: &contact::Model) -> Option<String> {
+    let full = contact.full_name.clone().or_else(|| {
+        let parts: Vec<&str> = [contact.first_name.as_deref(), contact.last_name.as_deref()]
+            .into_iter()
+            .flatten()
+            .collect();
+        Some(parts.join(" "))
+    })?;
+    // A name is a line; what else it might hold is not a name.
+    let line: String = full
+        .chars()
+        .filter(|character| !character.is_control())
+        .take(80)
+        .collect();
+    (!line.trim().is_empty()).then(|| line.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::{DateTime, TimeDelta, Utc};
+    use clients::openai::Role;
+    use entities::message::{Author, Direction, Model};
+    use entities::{ContactId, MessageId, TextList};
+
+    use super::conversation;
+
+    fn message(minute: i64, author: Author, text: &str) -> Model {
+        let at = DateTime::<Utc>::UNIX_EPOCH + TimeDelta::minutes(minute);
+        Model {
+            id: MessageId::random(),
+            event_id: format!("e{minute}"),
+            contact_id: ContactId("c".to_owned()),
+            batch_id: None,
+            sequence: None,
+            direction: Direction::Inbound,
+            author,
+            provider_message_id: None,
+            email_message_id: None,
+            channel: "SMS".to_owned(),
+            subject: None,
+            text: text.to_owned(),
+            attachments: TextList::default(),
+            sent_at: at,
+            received_at: at,
+        }
+    }
+
+    #[test]
+    fn the_batch_is_the_last_item_with_its_messages_in_order() {
+        let history = [
+            message(1, Author::Contact, "hello"),
+            message(2, Author::Person, "hi"),
+        ];
+        let batch = [
+            message(3, Author::Contact, "one"),
+            message(4, Author::Contact, "two"),
+        ];
+        let items = conversation(None, &history, &batch, 1000);
+        let seen: Vec<(Role, &str)> = items
+            .iter()
+            .map(|item| (item.role, item.content.as_str()))
+            .collect();
+        assert_eq!(
+            seen,
+            [
+                (Role::User, "hello"),
+                (Role::Assistant, "hi"),
+                (Role::User, "one\ntwo")
+            ]
+        );
+    }
+
+    #[test]
+    fn a_long_history_keeps_its_newest_part() {
+        let history = [
+            message(1, Author::Contact, &"old ".repeat(100)),
+            message(2, Author::Assistant, "recent"),
+        ];
+        let items = conversation(None, &history, &[message(3, Author::Contact, "now")], 10);
+        assert_eq!(items.len(), 2);
+        assert_eq!(items[0].content, "recent");
+    }
+}

@@ -1,0 +1,64 @@
+//! Generating the reply, once.
+
+use std::collections::BTreeMap;
+
+use chrono::Utc;
+use clients::openai::ReplyRequest;
+use entities::reply::{self, NewReply};
+use entities::{batch, contact, message};
+
+use super::Reply;
+use super::conversation::conversation;
+use crate::halt::{Halt, give_up};
+
+impl Reply {
+    /// Asks the model and stores what it said. Two workers that ask at the same time get the same
+    /// reply: the first one stored.
+    pub(super) async fn generate(&self, batch: &batch::Model) -> Result<reply::Model, Halt> {
+        let openai = self.openai.as_ref().ok_or_else(|| {
+            Halt(give_up(
+                "openai_not_configured",
+                "OPENAI_API_KEY is not set: set it, restart this worker, replay this message",
+            ))
+        })?;
+        let contact = contact::find(&self.db, &batch.contact_id).await?;
+        let limit = self.settings.history_messages;
+        let history = message::history(&self.db, &batch.contact_id, batch, limit).await?;
+        let messages = message::of_batch(&self.db, batch.id).await?;
+        let request = ReplyRequest {
+            model: self.settings.model.clone(),
+            instructions: self.settings.instructions.clone(),
+            input: conversation(
+                contact.as_ref(),
+                &history,
+                &messages,
+                self.settings.history_tokens,
+            ),
+            effort: self.settings.effort.clone(),
+            max_output_tokens: Some(self.settings.max_output_tokens),
+            metadata: BTreeMap::from([("batch_id".to_owned(), batch.id.to_string())]),
+        };
+        let answer = openai.generate_reply(&request).await?;
+        let usage = answer.usage.unwrap_or_default();
+        let tokens = |count: u64| {
+            answer
+                .usage
+                .map(|_| i64::try_from(count).unwrap_or(i64::MAX))
+        };
+        let reply = NewReply {
+            batch_id: batch.id,
+            text: answer.text,
+            send: answer.send,
+            input_tokens: tokens(usage.input_tokens),
+            cached_tokens: tokens(usage.cached_tokens),
+            output_tokens: tokens(usage.output_tokens),
+            reasoning_tokens: tokens(usage.reasoning_tokens),
+            cost_usd: answer
+                .usage
+                .and_then(|usage| self.prices.cost(&answer.model, &usage, 0)),
+            model: answer.model,
+            generated_at: Utc::now(),
+        };
+        Ok(reply::store(&self.db, reply).await?)
+    }
+}

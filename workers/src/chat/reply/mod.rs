@@ -1,0 +1,148 @@
+//! One reply to each closed batch.
+//!
+//! Reads `chat.reply`. Writes the reply, the effect `reply:<batch>:send` and the batch's end. The
+//! reply is generated once and stored before it is sent; the send goes through the ledger, so a
+//! second run finds it done, or asks HighLevel before it sends again. A parked message means that
+//! OpenAI or HighLevel refused, or stayed away for all attempts: replay it when they are back.
+
+mod claim;
+mod conversation;
+mod generate;
+mod send;
+
+use std::sync::Arc;
+
+use broker::{Attempt, Failure, Handler, Outgoing, Unavailable, Verdict};
+use chrono::Utc;
+use clients::highlevel::Channel;
+use entities::batch::{self, Outcome, State};
+use entities::{BatchId, ContactId, reply};
+use messages::{BatchClosed, Envelope};
+use sea_orm::DatabaseConnection;
+
+use self::claim::Claim;
+use crate::follow_ups::reply_failed;
+use crate::halt::{Halt, Handled, give_up, settled, unavailable};
+use crate::prices::Prices;
+
+/// How replies are made.
+#[derive(Debug, Clone)]
+pub(crate) struct ReplySettings {
+    /// The model.
+    pub(crate) model: String,
+    /// Reasoning effort, where the model has one.
+    pub(crate) effort: Option<String>,
+    /// Bound on output tokens, reasoning included.
+    pub(crate) max_output_tokens: u32,
+    /// How many earlier messages the model sees.
+    pub(crate) history_messages: u64,
+    /// How many tokens of earlier messages the model sees, roughly.
+    pub(crate) history_tokens: usize,
+    /// The system-level text.
+    pub(crate) instructions: String,
+}
+
+/// Answers closed batches.
+pub(crate) struct Reply {
+    pub(crate) db: DatabaseConnection,
+    pub(crate) openai: Option<clients::openai::Client>,
+    pub(crate) highlevel: Option<clients::highlevel::Client>,
+    pub(crate) settings: ReplySettings,
+    pub(crate) prices: Arc<Prices>,
+}
+
+impl Handler for Reply {
+    async fn handle(&self, event: &Envelope, _: Attempt) -> Verdict {
+        settled(self.reply(event).await)
+    }
+
+    async fn give_up(
+        &self,
+        event: &Envelope,
+        failure: &Failure,
+    ) -> Result<Vec<Outgoing>, Unavailable> {
+        let Ok(data) = event.data::<BatchClosed>() else {
+            return Ok(Vec::new());
+        };
+        let batch_id = BatchId(data.batch_id);
+        batch::finish(
+            &self.db,
+            batch_id,
+            Outcome::Failed,
+            Some(failure.reason),
+            Utc::now(),
+        )
+        .await
+        .map_err(|error| unavailable(&error))?;
+        Ok(vec![reply_failed(
+            &ContactId(data.contact_id),
+            batch_id,
+            &failure.detail,
+        )])
+    }
+}
+
+impl Reply {
+    async fn reply(&self, event: &Envelope) -> Handled {
+        let data: BatchClosed = event.data()?;
+        let batch_id = BatchId(data.batch_id);
+        let Some(batch) = batch::find(&self.db, batch_id).await? else {
+            return Ok(Verdict::Skipped("unknown_batch"));
+        };
+        match batch.state {
+            State::Open => return Ok(Verdict::Skipped("still_open")),
+            State::Replied | State::Superseded | State::Suppressed => {
+                return Ok(Verdict::Duplicate(Vec::new()));
+            }
+            // A replay out of the parking lot goes on from where it stood.
+            State::Failed => {
+                batch::resume_failed(&self.db, batch_id).await?;
+            }
+            State::Closed => {}
+        }
+        let Some(channel) = Channel::from_webhook(&batch.channel) else {
+            return self
+                .end(&batch, Outcome::Suppressed, "channel_not_answered")
+                .await;
+        };
+        if let Some(waiting) = self.settle_earlier_batches(&batch).await? {
+            return Ok(waiting);
+        }
+        if let Some((outcome, reason)) = self.reason_not_to_reply(&batch, channel).await? {
+            return self.end(&batch, outcome, reason).await;
+        }
+        let reply = match reply::find(&self.db, batch_id).await? {
+            Some(reply) => reply,
+            None => self.generate(&batch).await?,
+        };
+        if !reply.send || reply.text.trim().is_empty() {
+            return self
+                .end(&batch, Outcome::Suppressed, "model_saw_no_need")
+                .await;
+        }
+        match self.claim(&batch, channel).await? {
+            Claim::Ended(outcome, reason) => self.end(&batch, outcome, reason).await,
+            Claim::Finished => Ok(Verdict::Duplicate(Vec::new())),
+            Claim::Send { since } => self.send(&batch, channel, &reply, since).await,
+            Claim::Ask { since } => {
+                self.ask_before_sending_again(&batch, channel, &reply, since)
+                    .await
+            }
+        }
+    }
+
+    /// Ends the batch without a reply. The reason says why in the batch's row and in the log.
+    async fn end(&self, batch: &batch::Model, outcome: Outcome, reason: &'static str) -> Handled {
+        batch::finish(&self.db, batch.id, outcome, Some(reason), Utc::now()).await?;
+        Ok(Verdict::Skipped(reason))
+    }
+
+    fn highlevel(&self) -> Result<&clients::highlevel::Client, Halt> {
+        self.highlevel.as_ref().ok_or_else(|| {
+            Halt(give_up(
+                "highlevel_not_configured",
+                "GHL_API_KEY is not set: set it, restart this worker, replay this message",
+            ))
+        })
+    }
+}

@@ -1,0 +1,247 @@
+//! Sending the reply, once, although HighLevel has no idempotency key.
+
+use std::time::Duration;
+
+use broker::Verdict;
+use chrono::{DateTime, TimeDelta, Utc};
+use clients::ErrorKind;
+use clients::highlevel::{Channel, Direction as Way, OutgoingMessage, SentMessage};
+use entities::batch::{self, Outcome};
+use entities::message::{self, Author, Direction, NewMessage};
+use entities::{contact, effect, reply};
+use serde_json::json;
+
+use super::Reply;
+use super::claim::{effect_key, suppressing};
+use crate::halt::{Halt, Handled, give_up, reason, retry_later, unauthorized};
+
+/// After this time no send that was started can still be on its way: the client's own deadline for
+/// a call, and some. Until then "not found" may mean "not yet".
+const IN_FLIGHT: TimeDelta = TimeDelta::seconds(40);
+
+/// How far HighLevel's clock may be behind ours.
+const CLOCK_SKEW: TimeDelta = TimeDelta::seconds(30);
+
+/// How many of the conversation's latest messages are searched.
+const SEARCHED_MESSAGES: u32 = 50;
+
+impl Reply {
+    /// Sends the reply that was claimed at `since`.
+    pub(super) async fn send(
+        &self,
+        batch: &batch::Model,
+        channel: Channel,
+        reply: &reply::Model,
+        since: DateTime<Utc>,
+    ) -> Handled {
+        let outgoing = self.outgoing(batch, channel, reply).await?;
+        let error = match self.highlevel()?.send_message(&outgoing).await {
+            Ok(sent) => return self.record(batch, reply, &sent).await,
+            Err(error) => error,
+        };
+        let key = effect_key(batch.id);
+        match error.kind() {
+            // The effect stays as it is: the next attempt asks before it sends.
+            ErrorKind::Unknown => Ok(retry_later("highlevel_outcome_unknown", error.to_string())),
+            ErrorKind::NotDone { .. } => {
+                effect::forget(&self.db, &key, since).await?;
+                Err(Halt::from(error))
+            }
+            ErrorKind::Unauthorized => {
+                effect::forget(&self.db, &key, since).await?;
+                Ok(unauthorized(&error))
+            }
+            ErrorKind::Permanent { reason: why } => {
+                effect::forget(&self.db, &key, since).await?;
+                match suppressing(why) {
+                    Some(reason) => self.end(batch, Outcome::Suppressed, reason).await,
+                    None => Ok(give_up(reason(&error), error.to_string())),
+                }
+            }
+            ErrorKind::NotFound => {
+                effect::forget(&self.db, &key, since).await?;
+                Ok(give_up(reason(&error), error.to_string()))
+            }
+        }
+    }
+
+    /// A send was started at `since` and its outcome is not known: asks HighLevel.
+    pub(super) async fn ask_before_sending_again(
+        &self,
+        batch: &batch::Model,
+        channel: Channel,
+        reply: &reply::Model,
+        since: DateTime<Utc>,
+    ) -> Handled {
+        if let Some(sent) = self.find_sent(batch, channel, reply, since).await? {
+            return self.record(batch, reply, &sent).await;
+        }
+        if Utc::now() - since < IN_FLIGHT {
+            return Ok(Verdict::Snooze {
+                reason: "reply_may_be_on_its_way",
+                delay: Duration::from_secs(5),
+            });
+        }
+        // It certainly was not sent. The next attempt decides anew whether it still should be.
+        effect::forget(&self.db, &effect_key(batch.id), since).await?;
+        Ok(Verdict::Snooze {
+            reason: "reply_was_not_sent",
+            delay: Duration::from_secs(1),
+        })
+    }
+
+    /// The message in HighLevel's conversation that is this reply, if it is there.
+    async fn find_sent(
+        &self,
+        batch: &batch::Model,
+        channel: Channel,
+        reply: &reply::Model,
+        since: DateTime<Utc>,
+    ) -> Result<Option<SentMessage>, Halt> {
+        let highlevel = self.highlevel()?;
+        let conversation = match &batch.conversation_id {
+            Some(id) => Some(id.clone()),
+            None => {
+                highlevel
+                    .find_conversation(batch.contact_id.as_str())
+                    .await?
+            }
+        };
+        let Some(conversation) = conversation else {
+            return Ok(None);
+        };
+        let earliest = since - CLOCK_SKEW;
+        let latest = highlevel
+            .recent_messages(&conversation, SEARCHED_MESSAGES)
+            .await?;
+        let found = latest.into_iter().find(|message| {
+            message.direction == Way::Outbound
+                && same_text(&message.body, &reply.text, channel)
+                && message.date_added.is_none_or(|date| date >= earliest)
+                && message.user_id.is_none()
+        });
+        Ok(found.map(|message| SentMessage {
+            conversation_id: Some(conversation),
+            message_id: message.id,
+        }))
+    }
+
+    /// Stores that the reply was sent: effect, reply, message and batch in one transaction.
+    async fn record(
+        &self,
+        batch: &batch::Model,
+        reply: &reply::Model,
+        sent: &SentMessage,
+    ) -> Handled {
+        let now = Utc::now();
+        let tx = entities::begin(&self.db).await?;
+        contact::lock(&tx, &batch.contact_id).await?;
+        let result =
+            json!({"message_id": sent.message_id, "conversation_id": sent.conversation_id});
+        effect::finish(&tx, &effect_key(batch.id), result, now).await?;
+        let conversation = sent.conversation_id.as_deref();
+        reply::mark_sent(&tx, batch.id, Some(&sent.message_id), conversation, now).await?;
+        let message = NewMessage {
+            event_id: format!("reply:{}", batch.id),
+            direction: Direction::Outbound,
+            author: Author::Assistant,
+            provider_message_id: Some(sent.message_id.clone()),
+            email_message_id: None,
+            channel: batch.channel.clone(),
+            subject: None,
+            text: reply.text.clone(),
+            attachments: Vec::new(),
+            sent_at: now,
+        };
+        message::store_without_batch(&tx, &batch.contact_id, message, now).await?;
+        batch::finish(&tx, batch.id, Outcome::Replied, None, now).await?;
+        tx.commit().await?;
+        Ok(Verdict::Done(Vec::new()))
+    }
+
+    async fn outgoing(
+        &self,
+        batch: &batch::Model,
+        channel: Channel,
+        reply: &reply::Model,
+    ) -> Result<OutgoingMessage, Halt> {
+        let messages = message::of_batch(&self.db, batch.id).await?;
+        let last = messages.last();
+        let email = channel == Channel::Email;
+        let subject = last
+            .and_then(|message| message.subject.clone())
+            .filter(|_| email);
+        Ok(OutgoingMessage {
+            contact_id: batch.contact_id.to_string(),
+            channel,
+            text: reply.text.clone(),
+            subject: subject.map(|subject| answered(&subject)),
+            reply_to: last
+                .and_then(|message| message.email_message_id.clone())
+                .filter(|_| email),
+            thread_id: None,
+            conversation_provider_id: batch.conversation_provider_id.clone(),
+        })
+    }
+}
+
+fn answered(subject: &str) -> String {
+    let is_answer = subject
+        .get(..3)
+        .is_some_and(|start| start.eq_ignore_ascii_case("re:"));
+    if is_answer {
+        subject.to_owned()
+    } else {
+        format!("Re: {subject}")
+    }
+}
+
+/// E-mail is sent as HTML and may come back changed in form, so it is compared by its words.
+fn same_text(there: &str, ours: &str, channel: Channel) -> bool {
+    if channel != Channel::Email {
+        return there.trim() == ours.trim();
+    }
+    let letters = |text: &str| -> String {
+        let mut inside_tag = false;
+        let visible = text.chars().filter(|character| match character {
+            '<' => {
+                inside_tag = true;
+                false
+            }
+            '>' => {
+                let was_inside = inside_tag;
+                inside_tag = false;
+                !was_inside
+            }
+            _ => !inside_tag,
+        });
+        visible
+            .filter(|character| character.is_alphanumeric())
+            .collect()
+    };
+    letters(there) == letters(ours)
+}
+
+#[cfg(test)]
+mod tests {
+    use clients::highlevel::Channel;
+
+    use super::{answered, same_text};
+
+    #[test]
+    fn a_sent_message_is_recognised_by_its_text() {
+        assert!(same_text(" See you then.\n", "See you then.", Channel::Sms));
+        assert!(!same_text("See you", "See you then.", Channel::Sms));
+        assert!(same_text(
+            "<p>See you,<br>then.</p>",
+            "See you,\nthen.",
+            Channel::Email
+        ));
+    }
+
+    #[test]
+    fn an_email_is_answered_under_its_subject() {
+        assert_eq!(answered("Booking"), "Re: Booking");
+        assert_eq!(answered("RE: Booking"), "RE: Booking");
+    }
+}

@@ -1,0 +1,5 @@
+//! The commands besides `run`.
+
+pub(crate) mod dead_letters;
+pub(crate) mod healthcheck;
+pub(crate) mod migrate;

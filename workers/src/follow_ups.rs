@@ -1,0 +1,188 @@
+//! The messages that workers send on. Their ids are derived from what they are about, so that the
+//! same follow-up sent twice has the same id.
+
+use std::fmt::Display;
+use std::time::Duration;
+
+use broker::{Lane, Outgoing, WorkQueue};
+use chrono::Utc;
+use entities::{BatchId, ContactId, JobId, ResponseId, job};
+use messages::{
+    BatchClosed, BudgetExceeded, DocumentCreated, Envelope, FlushRequested, FlushTrigger,
+    ReplyFailed, ResearchFailed, ResearchRequested, ResearchSubmitted, event_type,
+};
+use serde::Serialize;
+
+fn event<T: Serialize>(event_type: &str, id: String, subject: impl Display, data: &T) -> Envelope {
+    Envelope::new(event_type, id, "/worker", Utc::now(), data).with_subject(subject.to_string())
+}
+
+/// The timer that closes the batch if no newer message comes within the wait.
+pub(crate) fn quiet_timer(
+    contact: &ContactId,
+    batch: BatchId,
+    sequence: i32,
+    wait_seconds: u32,
+) -> Outgoing {
+    let id = format!("quiet:{batch}:{sequence}:{wait_seconds}");
+    timer(
+        id,
+        contact,
+        batch,
+        FlushTrigger::Quiet { sequence },
+        wait_seconds,
+    )
+}
+
+/// The timer that closes the batch however talkative the contact is.
+pub(crate) fn deadline_timer(
+    contact: &ContactId,
+    batch: BatchId,
+    max_wait_seconds: u32,
+) -> Outgoing {
+    timer(
+        format!("deadline:{batch}"),
+        contact,
+        batch,
+        FlushTrigger::Deadline,
+        max_wait_seconds,
+    )
+}
+
+fn timer(
+    id: String,
+    contact: &ContactId,
+    batch: BatchId,
+    trigger: FlushTrigger,
+    seconds: u32,
+) -> Outgoing {
+    let event = flush(id, contact, batch, trigger);
+    Outgoing::delayed(Lane::seconds(seconds), WorkQueue::ChatFlush, event)
+}
+
+/// Asks to close a batch that its timers have forgotten.
+pub(crate) fn sweep(contact: &ContactId, batch: BatchId) -> Outgoing {
+    Outgoing::event(flush(
+        format!("sweep:{batch}"),
+        contact,
+        batch,
+        FlushTrigger::Sweeper,
+    ))
+}
+
+fn flush(id: String, contact: &ContactId, batch: BatchId, trigger: FlushTrigger) -> Envelope {
+    let data = FlushRequested {
+        contact_id: contact.to_string(),
+        batch_id: Some(batch.0),
+        trigger,
+    };
+    event(event_type::FLUSH_REQUESTED, id, batch, &data)
+}
+
+/// The batch wants a reply.
+pub(crate) fn batch_closed(contact: &ContactId, batch: BatchId) -> Outgoing {
+    let data = BatchClosed {
+        batch_id: batch.0,
+        contact_id: contact.to_string(),
+    };
+    Outgoing::event(event(
+        event_type::BATCH_CLOSED,
+        format!("closed:{batch}"),
+        batch,
+        &data,
+    ))
+}
+
+/// The batch got no reply.
+pub(crate) fn reply_failed(contact: &ContactId, batch: BatchId, reason: &str) -> Outgoing {
+    let data = ReplyFailed {
+        batch_id: batch.0,
+        contact_id: contact.to_string(),
+        reason: reason.to_owned(),
+    };
+    Outgoing::event(event(
+        event_type::REPLY_FAILED,
+        format!("reply-failed:{batch}"),
+        batch,
+        &data,
+    ))
+}
+
+/// The token that asks OpenAI when its webhook stays away.
+pub(crate) fn watch(job: JobId, response: &ResponseId, after: Duration) -> Outgoing {
+    let data = ResearchSubmitted {
+        job_id: job.0,
+        response_id: response.to_string(),
+    };
+    let event = event(
+        event_type::RESEARCH_SUBMITTED,
+        format!("watch:{job}:{response}"),
+        job,
+        &data,
+    );
+    // A lane holds at most an hour; the worker arms the token again for as long as it takes.
+    let seconds = after.as_secs().clamp(1, 3600) as u32;
+    Outgoing::delayed(Lane::seconds(seconds), WorkQueue::ResearchCompletion, event)
+}
+
+/// Drives a job on that has its row already.
+pub(crate) fn resume_job(job: &job::Model) -> Outgoing {
+    Outgoing::to_queue(WorkQueue::ResearchSubmission, resume(job))
+}
+
+/// Drives a job on that has its row already, after a while.
+pub(crate) fn resume_job_later(job: &job::Model, after: Duration) -> Outgoing {
+    let seconds = after.as_secs().clamp(1, 3600) as u32;
+    Outgoing::delayed(
+        Lane::seconds(seconds),
+        WorkQueue::ResearchSubmission,
+        resume(job),
+    )
+}
+
+fn resume(job: &job::Model) -> Envelope {
+    let data = ResearchRequested {
+        job_id: job.id.0,
+        idempotency_key: job.idempotency_key.clone(),
+        company_id: job.company_id.clone(),
+        stage_ts: job.stage_ts.clone(),
+        company: serde_json::Map::new(),
+        enriched_data: serde_json::Map::new(),
+        deal_id: job.deal_id.clone(),
+        refresh: job.refresh,
+    };
+    let id = format!("resume:{}:{}", job.id, job.attempt);
+    let event = event(event_type::RESEARCH_REQUESTED, id, job.id, &data);
+    event.with_traceparent(job.traceparent.clone())
+}
+
+/// The job ended without a document.
+pub(crate) fn research_failed(job: JobId, reason: &str) -> Outgoing {
+    let data = ResearchFailed {
+        job_id: job.0,
+        reason: reason.to_owned(),
+    };
+    Outgoing::event(event(
+        event_type::RESEARCH_FAILED,
+        format!("research-failed:{job}"),
+        job,
+        &data,
+    ))
+}
+
+/// The job has its document.
+pub(crate) fn document_created(job: JobId) -> Outgoing {
+    let data = DocumentCreated { job_id: job.0 };
+    Outgoing::event(event(
+        event_type::DOCUMENT_CREATED,
+        format!("document:{job}"),
+        job,
+        &data,
+    ))
+}
+
+/// The job waits for tomorrow's budget. One event for each job and day.
+pub(crate) fn budget_exceeded(data: &BudgetExceeded) -> Outgoing {
+    let id = format!("budget:{}:{}", data.job_id, Utc::now().date_naive());
+    Outgoing::event(event(event_type::BUDGET_EXCEEDED, id, data.job_id, data))
+}

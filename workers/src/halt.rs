@@ -1,0 +1,118 @@
+//! Leaving a handler early with `?`: what each kind of error means for the message.
+
+use std::time::Duration;
+
+use broker::{Failure, Unavailable, Verdict};
+use clients::{ClientError, ErrorKind, Provider};
+use entities::is_transient;
+use messages::DecodeError;
+use sea_orm::DbErr;
+
+/// How long work waits for a person when a provider refuses our key. It is not burned into the
+/// parking lot: the key is the fault, not the message.
+const UNAUTHORIZED_WAIT: Duration = Duration::from_secs(120);
+
+/// A verdict reached early.
+#[derive(Debug)]
+pub(crate) struct Halt(pub(crate) Verdict);
+
+/// What a handler's steps return.
+pub(crate) type Handled = Result<Verdict, Halt>;
+
+/// The verdict, by whichever way it was reached.
+pub(crate) fn settled(handled: Handled) -> Verdict {
+    handled.unwrap_or_else(|Halt(verdict)| verdict)
+}
+
+impl From<DbErr> for Halt {
+    fn from(error: DbErr) -> Self {
+        Self(if is_transient(&error) {
+            Verdict::Hold(unavailable(&error))
+        } else {
+            retry_later("database_error", error.to_string())
+        })
+    }
+}
+
+impl From<DecodeError> for Halt {
+    fn from(error: DecodeError) -> Self {
+        let detail = match std::error::Error::source(&error) {
+            Some(source) => format!("{error}: {source}"),
+            None => error.to_string(),
+        };
+        Self(Verdict::Poison(Failure::new("unreadable", detail)))
+    }
+}
+
+/// For calls that change nothing there: repeating one is always safe.
+impl From<ClientError> for Halt {
+    fn from(error: ClientError) -> Self {
+        let reason = reason(&error);
+        Self(match error.kind() {
+            ErrorKind::NotDone { .. } | ErrorKind::Unknown => Verdict::RetryLater {
+                delay: error.retry_after(),
+                failure: Failure::new(reason, error.to_string()),
+            },
+            ErrorKind::Unauthorized => unauthorized(&error),
+            ErrorKind::Permanent { .. } | ErrorKind::NotFound => give_up(reason, error.to_string()),
+        })
+    }
+}
+
+/// The database is away; the message stays where it is.
+pub(crate) fn unavailable(error: &DbErr) -> Unavailable {
+    Unavailable(format!("the database does not answer: {error}"))
+}
+
+/// A failed attempt that a later one may not repeat.
+pub(crate) fn retry_later(reason: &'static str, detail: impl Into<String>) -> Verdict {
+    Verdict::RetryLater {
+        failure: Failure::new(reason, detail),
+        delay: None,
+    }
+}
+
+/// The end of the attempts, whatever their number.
+pub(crate) fn give_up(reason: &'static str, detail: impl Into<String>) -> Verdict {
+    Verdict::GiveUp(Failure::new(reason, detail))
+}
+
+/// Work that waits until a person has given us a key that works.
+pub(crate) fn unauthorized(error: &ClientError) -> Verdict {
+    tracing::error!(
+        error = %error,
+        "The key was refused; the work waits. Check the key and its rights."
+    );
+    Verdict::Snooze {
+        reason: reason(error),
+        delay: UNAUTHORIZED_WAIT,
+    }
+}
+
+/// A closed set of words for what went wrong at which provider: a metric label, and a filter for
+/// parked messages.
+pub(crate) fn reason(error: &ClientError) -> &'static str {
+    use ErrorKind::{NotDone, NotFound, Permanent, Unauthorized, Unknown};
+    match (error.provider(), error.kind()) {
+        (Provider::OpenAi, NotDone { .. } | Unknown) => "openai_unavailable",
+        (Provider::OpenAi, Permanent { .. }) => "openai_refused",
+        (Provider::OpenAi, NotFound) => "openai_not_found",
+        (Provider::OpenAi, Unauthorized) => "openai_unauthorized",
+        (Provider::HubSpot, NotDone { .. } | Unknown) => "hubspot_unavailable",
+        (Provider::HubSpot, Permanent { .. }) => "hubspot_refused",
+        (Provider::HubSpot, NotFound) => "hubspot_not_found",
+        (Provider::HubSpot, Unauthorized) => "hubspot_unauthorized",
+        (Provider::HighLevel, NotDone { .. } | Unknown) => "highlevel_unavailable",
+        (Provider::HighLevel, Permanent { .. }) => "highlevel_refused",
+        (Provider::HighLevel, NotFound) => "highlevel_not_found",
+        (Provider::HighLevel, Unauthorized) => "highlevel_unauthorized",
+        (Provider::Google, NotDone { .. } | Unknown) => "google_unavailable",
+        (Provider::Google, Permanent { .. }) => "google_refused",
+        (Provider::Google, NotFound) => "google_not_found",
+        (Provider::Google, Unauthorized) => "google_unauthorized",
+        (Provider::Notify, NotDone { .. } | Unknown) => "notify_unavailable",
+        (Provider::Notify, Permanent { .. }) => "notify_refused",
+        (Provider::Notify, NotFound) => "notify_not_found",
+        (Provider::Notify, Unauthorized) => "notify_unauthorized",
+    }
+}

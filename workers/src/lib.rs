@@ -1,0 +1,25 @@
+//! Millrace's workers: one binary, one module for each worker, roles chosen on the command line.
+//!
+//! - [`chat`]: intake, flush and reply
+//! - [`research`]: submission and completion
+//! - [`notification`]: news for people and for the CRM
+//! - [`sweeper`]: finds what was forgotten
+//!
+//! Every handler answers the same questions in its module's first comment: what it reads and
+//! writes, why running it twice is harmless, and what to do with its parked messages.
+
+mod chat;
+mod config;
+mod follow_ups;
+mod halt;
+mod notification;
+mod prices;
+mod research;
+mod roles;
+mod run;
+mod sweeper;
+mod time;
+
+pub use config::Config;
+pub use roles::{Role, UnknownRole, parse_roles};
+pub use run::{RunError, Running, start};

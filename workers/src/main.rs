@@ -1,0 +1,76 @@
+//! `millrace-worker`: runs the workers, migrates the database, handles parked messages.
+
+mod cli;
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+use config::Environment;
+use workers::{Config, parse_roles, start};
+
+use crate::cli::dead_letters::{self, DeadLettersCommand};
+use crate::cli::{healthcheck, migrate};
+
+/// Millrace's workers. Configuration comes from the environment; .env.example lists the variables.
+#[derive(Parser)]
+#[command(name = "millrace-worker", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the workers until SIGTERM.
+    Run {
+        /// all, or some of research, completion, batching, reply, notification, sweeper.
+        #[arg(long, default_value = "all", value_name = "LIST")]
+        roles: String,
+    },
+    /// Bring the database's schema up to date.
+    Migrate,
+    /// List, show or replay parked messages.
+    DeadLetters {
+        #[command(subcommand)]
+        command: DeadLettersCommand,
+    },
+    /// Ask the worker on this machine whether it reads its queues; exit status 0 means yes.
+    Healthcheck,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let done = match Arguments::parse().command {
+        Command::Run { roles } => run(&roles).await,
+        Command::Migrate => migrate::migrate(Environment::load()).await,
+        Command::DeadLetters { command } => dead_letters::run(command, Environment::load()).await,
+        Command::Healthcheck => healthcheck::healthcheck(Environment::load()).await,
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("millrace-worker: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(roles: &str) -> anyhow::Result<()> {
+    let roles = parse_roles(roles)?;
+    let config = Config::read(Environment::load())?;
+    let telemetry = telemetry::init("millrace-worker").context("telemetry could not start")?;
+    let shutdown = telemetry::shutdown_on_signal();
+    let metrics_port = config.metrics_port();
+    let running = start(config, &roles, shutdown.clone()).await?;
+    telemetry
+        .serve(metrics_port, running.health(), shutdown)
+        .await?;
+    tracing::info!(
+        ?roles,
+        "The workers are running; stop them with Ctrl-C or SIGTERM."
+    );
+    running.stopped().await;
+    tracing::info!("Stopped.");
+    Ok(())
+}

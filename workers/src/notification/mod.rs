@@ -1,0 +1,198 @@
+//! Tells people and the CRM what became of their research and conversations.
+//!
+//! Reads `notification.delivery`. Writes effects `notify:<what>:<channel>` and the job's last
+//! state. Each channel is one effect: a second run skips what is done, looks for the note before it
+//! writes another, and repeats a post to `NOTIFY_WEBHOOK_URL` only with the same `webhook-id`, by
+//! which its receiver knows it. A parked message means that a channel refused: the message says
+//! which; the other channels were served.
+
+mod news;
+
+use std::time::Duration;
+
+use broker::{Attempt, Failure, Handler, Outgoing, Unavailable, Verdict};
+use chrono::{TimeDelta, Utc};
+use clients::ErrorKind;
+use entities::{JobId, document, effect, job};
+use messages::{
+    BudgetExceeded, DocumentCreated, Envelope, ReplyFailed, ResearchFailed, event_type,
+};
+use sea_orm::DatabaseConnection;
+use serde_json::{Value, json};
+
+use crate::halt::{Halt, Handled, give_up, retry_later, settled};
+
+/// After this time no note that was started can still be on its way.
+const IN_FLIGHT: TimeDelta = TimeDelta::seconds(45);
+
+/// Tells people.
+pub(crate) struct Notification {
+    pub(crate) db: DatabaseConnection,
+    pub(crate) hubspot: Option<clients::hubspot::Client>,
+    pub(crate) notify: clients::notify::Client,
+    /// Where news is posted as JSON.
+    pub(crate) notify_url: Option<config::Secret>,
+    /// The deal property that takes the document's address.
+    pub(crate) deal_property: String,
+}
+
+impl Handler for Notification {
+    async fn handle(&self, event: &Envelope, _: Attempt) -> Verdict {
+        settled(self.notify(event).await)
+    }
+
+    async fn give_up(&self, _: &Envelope, _: &Failure) -> Result<Vec<Outgoing>, Unavailable> {
+        // The document is there and the job says so; that somebody was not told stands in the
+        // parking lot.
+        Ok(Vec::new())
+    }
+}
+
+impl Notification {
+    async fn notify(&self, event: &Envelope) -> Handled {
+        match event.event_type.as_str() {
+            event_type::DOCUMENT_CREATED => {
+                let data: DocumentCreated = event.data()?;
+                self.document_created(JobId(data.job_id)).await
+            }
+            event_type::RESEARCH_FAILED => {
+                let data: ResearchFailed = event.data()?;
+                let job = job::find(&self.db, JobId(data.job_id)).await?;
+                let news = news::research_failed(&data, job.as_ref());
+                self.post(&format!("notify:{}:failed", data.job_id), &news)
+                    .await
+            }
+            event_type::REPLY_FAILED => {
+                let data: ReplyFailed = event.data()?;
+                self.post(
+                    &format!("notify:{}:reply_failed", data.batch_id),
+                    &news::reply_failed(&data),
+                )
+                .await
+            }
+            _ => {
+                let data: BudgetExceeded = event.data()?;
+                let key = format!("notify:{}:budget:{}", data.job_id, Utc::now().date_naive());
+                self.post(&key, &news::budget_exceeded(&data)).await
+            }
+        }
+    }
+
+    async fn document_created(&self, job_id: JobId) -> Handled {
+        let Some(job) = job::find(&self.db, job_id).await? else {
+            return Ok(Verdict::Skipped("unknown_job"));
+        };
+        let Some(document) = document::find(&self.db, job_id).await? else {
+            return Ok(Verdict::Skipped("no_document"));
+        };
+        if job.state == job::State::Notified {
+            return Ok(Verdict::Duplicate(Vec::new()));
+        }
+        // People first: a deal that can't be updated must not keep the news from them.
+        let told = self
+            .post(
+                &format!("notify:{job_id}:webhook"),
+                &news::document_created(&job, &document),
+            )
+            .await;
+        if let (Some(deal_id), Some(hubspot)) = (&job.deal_id, &self.hubspot) {
+            self.update_deal(hubspot, deal_id, &job, &document).await?;
+            self.write_note(hubspot, deal_id, &job, &document).await?;
+        }
+        told?;
+        job::mark_notified(&self.db, job_id, Utc::now()).await?;
+        Ok(Verdict::Done(Vec::new()))
+    }
+
+    /// Setting the same value again is harmless, so this needs no question before a repeat.
+    async fn update_deal(
+        &self,
+        hubspot: &clients::hubspot::Client,
+        deal_id: &str,
+        job: &job::Model,
+        document: &document::Model,
+    ) -> Result<(), Halt> {
+        let key = format!("notify:{}:deal", job.id);
+        if let Some(effect) = effect::find(&self.db, &key).await?
+            && effect.state == effect::State::Done
+        {
+            return Ok(());
+        }
+        effect::start(&self.db, &key, crate::time::now()).await?;
+        let properties = [(self.deal_property.clone(), document.url.clone())].into();
+        hubspot.update_deal(deal_id, &properties).await?;
+        effect::finish(&self.db, &key, Value::Null, Utc::now()).await?;
+        Ok(())
+    }
+
+    async fn write_note(
+        &self,
+        hubspot: &clients::hubspot::Client,
+        deal_id: &str,
+        job: &job::Model,
+        document: &document::Model,
+    ) -> Result<(), Halt> {
+        let key = format!("notify:{}:note", job.id);
+        let now = crate::time::now();
+        let since = match effect::start(&self.db, &key, now).await? {
+            effect::Start::Done { .. } => return Ok(()),
+            effect::Start::Fresh => now,
+            effect::Start::Started { since } => {
+                if let Some(note) = hubspot.find_note(deal_id, &job.id.to_string()).await? {
+                    effect::finish(&self.db, &key, json!({"note_id": note}), Utc::now()).await?;
+                    return Ok(());
+                }
+                let (reason, delay) = if Utc::now() - since < IN_FLIGHT {
+                    ("note_may_be_on_its_way", 5)
+                } else {
+                    effect::forget(&self.db, &key, since).await?;
+                    ("note_was_not_written", 1)
+                };
+                return Err(Halt(Verdict::Snooze {
+                    reason,
+                    delay: Duration::from_secs(delay),
+                }));
+            }
+        };
+        let html = news::note(job, document);
+        match hubspot.create_note(deal_id, &html, Utc::now()).await {
+            Ok(note) => {
+                effect::finish(&self.db, &key, json!({"note_id": note}), Utc::now()).await?;
+                Ok(())
+            }
+            Err(error) if error.kind() == ErrorKind::Unknown => Err(Halt(retry_later(
+                "hubspot_outcome_unknown",
+                error.to_string(),
+            ))),
+            Err(error) => {
+                effect::forget(&self.db, &key, since).await?;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Posts the news with the effect's key as its id. A post of unknown outcome is repeated: only
+    /// the receiver could tell, and it knows the repeat by its id.
+    async fn post(&self, key: &str, news: &Value) -> Handled {
+        let Some(url) = &self.notify_url else {
+            return Ok(Verdict::Skipped("no_notify_webhook_url"));
+        };
+        if let effect::Start::Done { .. } = effect::start(&self.db, key, crate::time::now()).await?
+        {
+            return Ok(Verdict::Duplicate(Vec::new()));
+        }
+        match self.notify.post(url.expose(), key, news).await {
+            Ok(()) => {
+                effect::finish(&self.db, key, Value::Null, Utc::now()).await?;
+                Ok(Verdict::Done(Vec::new()))
+            }
+            Err(error) => match error.kind() {
+                ErrorKind::Permanent { .. } | ErrorKind::NotFound | ErrorKind::Unauthorized => {
+                    let detail = format!("{error}; see NOTIFY_WEBHOOK_URL");
+                    Err(Halt(give_up("notify_refused", detail)))
+                }
+                ErrorKind::NotDone { .. } | ErrorKind::Unknown => Err(error.into()),
+            },
+        }
+    }
+}

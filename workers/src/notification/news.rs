@@ -1,0 +1,90 @@
+//! The words of the news. Every one carries `text`, a sentence for people that chat tools show
+//! (Slack's incoming webhooks read just that), beside the facts for programs.
+
+use entities::{document, job};
+use messages::{BudgetExceeded, ReplyFailed, ResearchFailed};
+use serde_json::{Value, json};
+
+pub(super) fn document_created(job: &job::Model, document: &document::Model) -> Value {
+    let company = company(job);
+    json!({
+        "event": "document.created",
+        "text": format!("The go-to-market research on {company} is ready: {}", document.url),
+        "job_id": job.id.to_string(),
+        "company_id": job.company_id,
+        "company_name": job.company_name,
+        "deal_id": job.deal_id,
+        "document_url": document.url,
+        "title": document.title,
+        "missing_sections": document.missing_sections.0,
+        "cost_usd": job.cost_usd,
+    })
+}
+
+pub(super) fn research_failed(data: &ResearchFailed, job: Option<&job::Model>) -> Value {
+    let company = job.map_or_else(|| data.job_id.to_string(), company);
+    json!({
+        "event": "research.failed",
+        "text": format!("The go-to-market research on {company} failed: {}", data.reason),
+        "job_id": data.job_id,
+        "deal_id": job.and_then(|job| job.deal_id.clone()),
+        "reason": data.reason,
+    })
+}
+
+pub(super) fn reply_failed(data: &ReplyFailed) -> Value {
+    json!({
+        "event": "chat.reply_failed",
+        "text": format!(
+            "Contact {} waits for an answer that could not be given: {}",
+            data.contact_id, data.reason
+        ),
+        "batch_id": data.batch_id,
+        "contact_id": data.contact_id,
+        "reason": data.reason,
+    })
+}
+
+pub(super) fn budget_exceeded(data: &BudgetExceeded) -> Value {
+    json!({
+        "event": "budget.exceeded",
+        "text": format!(
+            "Research job {} waits: {:.2} of today's {:.2} US dollars are spent, and it needs about {:.2}.",
+            data.job_id, data.spent_usd, data.daily_budget_usd, data.estimated_cost_usd
+        ),
+        "job_id": data.job_id,
+        "estimated_cost_usd": data.estimated_cost_usd,
+        "spent_usd": data.spent_usd,
+        "daily_budget_usd": data.daily_budget_usd,
+    })
+}
+
+/// The note on the deal. Carries the job id, by which it is found again.
+pub(super) fn note(job: &job::Model, document: &document::Model) -> String {
+    let missing = &document.missing_sections.0;
+    let missing = if missing.is_empty() {
+        String::new()
+    } else {
+        format!("<p>Not delivered: {}</p>", escaped(&missing.join(", ")))
+    };
+    format!(
+        "<p>Go-to-market research: <a href=\"{url}\">{title}</a></p>{missing}<p>Millrace job {job}</p>",
+        url = escaped(&document.url),
+        title = escaped(&document.title),
+        job = job.id,
+    )
+}
+
+fn company(job: &job::Model) -> String {
+    job.company_name
+        .clone()
+        .unwrap_or_else(|| job.company_id.clone())
+}
+
+/// Titles come out of a model that has read web pages.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
+}

@@ -1,0 +1,357 @@
+//! Fetches what OpenAI has finished and makes the document.
+//!
+//! Reads `research.completion`: OpenAI's webhooks, and the watch tokens that ask when a webhook
+//! stays away. Writes the job (the raw response before anything else: OpenAI deletes its copy), the
+//! document and its effect. Running it twice finds the response stored and the document made. A
+//! parked message means that OpenAI or Google refused; a replay goes on from where it stood.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use broker::{Attempt, Failure, Handler, Outgoing, Unavailable, Verdict, trace};
+use chrono::Utc;
+use clients::ErrorKind;
+use clients::openai::{FetchedResponse, Response, ResponseStatus};
+use entities::job::{self, Completion, State};
+use entities::{JobId, ResponseId, document, effect, processed_event};
+use messages::{Envelope, ResearchSubmitted, ResponseEnded, event_type};
+use sea_orm::DatabaseConnection;
+use serde_json::json;
+use tracing::Instrument as _;
+
+use super::document::{Documents, nothing_usable};
+use super::result::Research;
+use super::submission::{SUBMISSION_LIMIT, effect_key};
+use crate::follow_ups::{document_created, research_failed, resume_job, watch};
+use crate::halt::{Halt, Handled, give_up, settled, unavailable};
+use crate::prices::Prices;
+
+const CONSUMER: &str = "research.completion";
+
+/// Completes research.
+pub(crate) struct CompletionWorker {
+    pub(crate) db: DatabaseConnection,
+    pub(crate) openai: Option<clients::openai::Client>,
+    pub(crate) documents: Documents,
+    pub(crate) prices: Arc<Prices>,
+    /// How long the watch waits before it asks again.
+    pub(crate) watch: Duration,
+    /// A job that costs more, in US dollars, is worth a warning.
+    pub(crate) cost_alert_usd: Option<f64>,
+}
+
+impl Handler for CompletionWorker {
+    async fn handle(&self, event: &Envelope, _: Attempt) -> Verdict {
+        settled(self.complete(event).await)
+    }
+
+    async fn give_up(
+        &self,
+        event: &Envelope,
+        failure: &Failure,
+    ) -> Result<Vec<Outgoing>, Unavailable> {
+        let failed = async {
+            let response_id = response_of(event).ok();
+            let job = match (&response_id, event.data::<ResearchSubmitted>()) {
+                (_, Ok(token)) => job::find(&self.db, JobId(token.job_id)).await?,
+                (Some(id), Err(_)) => job::find_by_response(&self.db, id).await?,
+                (None, Err(_)) => None,
+            };
+            let Some(job) = job else {
+                return Ok(Vec::new());
+            };
+            let error = format!("{}: {}", failure.reason, failure.detail);
+            job::fail(&self.db, job.id, &error, Utc::now()).await?;
+            Ok(vec![research_failed(job.id, &failure.detail)])
+        };
+        failed
+            .await
+            .map_err(|error: sea_orm::DbErr| unavailable(&error))
+    }
+}
+
+/// The response that an event of this queue is about.
+fn response_of(event: &Envelope) -> Result<ResponseId, Halt> {
+    Ok(ResponseId(
+        if event.event_type == event_type::RESEARCH_SUBMITTED {
+            event.data::<ResearchSubmitted>()?.response_id
+        } else {
+            event.data::<ResponseEnded>()?.response_id
+        },
+    ))
+}
+
+impl CompletionWorker {
+    async fn complete(&self, event: &Envelope) -> Handled {
+        let response_id = response_of(event)?;
+        let is_watch = event.event_type == event_type::RESEARCH_SUBMITTED;
+        if !is_watch {
+            processed_event::record(&self.db, CONSUMER, &event.id, Utc::now()).await?;
+        }
+        let known = job::find_by_response(&self.db, &response_id).await?;
+        let (job, fetched) = match known {
+            Some(job) => (job, None),
+            // The watch of a response that its job has given up, for a later one.
+            None if is_watch => return Ok(Verdict::Skipped("response_replaced")),
+            None => match self.adopt(&response_id).await? {
+                Ok(adopted) => adopted,
+                Err(skipped) => return Ok(skipped),
+            },
+        };
+        // The webhook starts a trace of its own; its work belongs to the job's.
+        let span =
+            tracing::info_span!("complete research", job.id = %job.id, response.id = %response_id);
+        trace::continue_trace(&span, job.traceparent.as_deref());
+        trace::link_trace(&span, event.traceparent.as_deref());
+        self.advance(job, response_id, fetched)
+            .instrument(span)
+            .await
+    }
+
+    /// A response that no job knows: its webhook came before its id was stored, or the worker died
+    /// in between. It carries our job id.
+    async fn adopt(
+        &self,
+        response_id: &ResponseId,
+    ) -> Result<Result<(job::Model, Option<FetchedResponse>), Verdict>, Halt> {
+        let fetched = match self.openai()?.fetch_response(response_id.as_str()).await {
+            Ok(fetched) => fetched,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                return Ok(Err(Verdict::Skipped("response_of_somebody_else")));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let job_id = fetched
+            .response
+            .metadata
+            .get("job_id")
+            .and_then(|id| id.parse::<JobId>().ok());
+        let job = match job_id {
+            Some(id) => job::find(&self.db, id).await?,
+            None => None,
+        };
+        let Some(job) = job else {
+            return Ok(Err(Verdict::Skipped("response_of_somebody_else")));
+        };
+        // A response that the job has given up is of use only if it holds a result after all.
+        let complete = fetched.response.status == ResponseStatus::Completed;
+        if !complete && self.was_replaced(&job, response_id).await? {
+            return Ok(Err(Verdict::Skipped("response_replaced")));
+        }
+        let result = json!({"response_id": response_id.as_str()});
+        effect::finish(
+            &self.db,
+            &effect_key(job.id, job.attempt),
+            result,
+            Utc::now(),
+        )
+        .await?;
+        tracing::info!(job.id = %job.id, response.id = %response_id, "Adopted a response by the job id that it carries.");
+        Ok(Ok((job, Some(fetched))))
+    }
+
+    /// Whether the job has another response now, or had this one in an earlier attempt.
+    async fn was_replaced(&self, job: &job::Model, response_id: &ResponseId) -> Result<bool, Halt> {
+        if job.response_id.is_some() {
+            return Ok(true);
+        }
+        for attempt in 1..job.attempt {
+            let earlier = effect::find(&self.db, &effect_key(job.id, attempt)).await?;
+            let result = earlier.and_then(|effect| effect.result).unwrap_or_default();
+            if result["response_id"] == response_id.as_str() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn advance(
+        &self,
+        mut job: job::Model,
+        response_id: ResponseId,
+        fetched: Option<FetchedResponse>,
+    ) -> Handled {
+        let now = Utc::now();
+        if job.state == State::Failed {
+            let tx = entities::begin(&self.db).await?;
+            let resumed = job::resume_failed(&tx, job.id, now).await?;
+            tx.commit().await?;
+            job.state = resumed.unwrap_or(job.state);
+        }
+        match job.state {
+            State::Queued | State::AwaitingBudget | State::Submitted => {
+                let fetched = match fetched {
+                    Some(fetched) => fetched,
+                    None => match self.fetch(&job, &response_id).await? {
+                        Ok(fetched) => fetched,
+                        Err(verdict) => return Ok(verdict),
+                    },
+                };
+                self.store(job, response_id, fetched).await
+            }
+            State::Completed => self.document(job).await,
+            State::Documented => Ok(Verdict::Duplicate(vec![document_created(job.id)])),
+            State::Notified | State::Cancelled | State::Failed => {
+                Ok(Verdict::Duplicate(Vec::new()))
+            }
+        }
+    }
+
+    async fn fetch(
+        &self,
+        job: &job::Model,
+        response_id: &ResponseId,
+    ) -> Result<Result<FetchedResponse, Verdict>, Halt> {
+        match self.openai()?.fetch_response(response_id.as_str()).await {
+            Ok(fetched) => Ok(Ok(fetched)),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let detail =
+                    "OpenAI no longer has the response: it was deleted before it was fetched";
+                Ok(Err(self.fail(job, detail).await?))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Stores what OpenAI says about the response, whatever that is.
+    async fn store(
+        &self,
+        job: job::Model,
+        response_id: ResponseId,
+        fetched: FetchedResponse,
+    ) -> Handled {
+        let response = &fetched.response;
+        match response.status {
+            ResponseStatus::Queued | ResponseStatus::InProgress | ResponseStatus::Other => {
+                // Adopted early, or asked early: from now on the watch knows it.
+                let model = if response.model.is_empty() {
+                    "unknown"
+                } else {
+                    &response.model
+                };
+                job::mark_submitted(&self.db, job.id, &response_id, model, Utc::now()).await?;
+                Ok(Verdict::Done(vec![watch(job.id, &response_id, self.watch)]))
+            }
+            ResponseStatus::Completed => self.store_completed(job, response_id, &fetched).await,
+            // Partial text is worth keeping: it was paid for.
+            ResponseStatus::Incomplete if !response.text().trim().is_empty() => {
+                self.store_completed(job, response_id, &fetched).await
+            }
+            ResponseStatus::Incomplete => {
+                let reason = response.incomplete_reason().unwrap_or("no reason given");
+                let detail = format!("OpenAI stopped before any text: {reason}");
+                self.fail(&job, &detail).await
+            }
+            ResponseStatus::Cancelled => {
+                let detail = "the response was cancelled at OpenAI";
+                job::cancel(&self.db, job.id, detail, Utc::now()).await?;
+                Ok(Verdict::Done(vec![research_failed(job.id, detail)]))
+            }
+            ResponseStatus::Failed => self.failed_there(job, response).await,
+        }
+    }
+
+    async fn store_completed(
+        &self,
+        job: job::Model,
+        response_id: ResponseId,
+        fetched: &FetchedResponse,
+    ) -> Handled {
+        let response = &fetched.response;
+        let searches = response.web_search_requests().unwrap_or(0);
+        let cost_usd = response
+            .usage
+            .and_then(|usage| self.prices.cost(&response.model, &usage, searches));
+        let tokens = |count: fn(&clients::openai::Usage) -> u64| {
+            response
+                .usage
+                .as_ref()
+                .map(|usage| i64::try_from(count(usage)).unwrap_or(i64::MAX))
+        };
+        let completion = Completion {
+            response_id,
+            raw: fetched.raw.clone(),
+            usage: job::Usage {
+                input_tokens: tokens(|usage| usage.input_tokens),
+                cached_tokens: tokens(|usage| usage.cached_tokens),
+                output_tokens: tokens(|usage| usage.output_tokens),
+                reasoning_tokens: tokens(|usage| usage.reasoning_tokens),
+                total_tokens: tokens(|usage| usage.total_tokens),
+            },
+            cost_usd,
+        };
+        job::mark_completed(&self.db, job.id, &completion, Utc::now()).await?;
+        if let (Some(cost), Some(limit)) = (cost_usd, self.cost_alert_usd)
+            && cost > limit
+        {
+            tracing::warn!(job.id = %job.id, cost_usd = cost, limit_usd = limit, "The research cost more than JOB_COST_ALERT_USD.");
+        }
+        // Somebody else may have been first, with the same response or another one.
+        let Some(job) = job::find(&self.db, job.id).await? else {
+            return Ok(Verdict::Skipped("unknown_job"));
+        };
+        match job.state {
+            State::Completed => self.document(job).await,
+            State::Documented => Ok(Verdict::Duplicate(vec![document_created(job.id)])),
+            _ => Ok(Verdict::Duplicate(Vec::new())),
+        }
+    }
+
+    async fn document(&self, job: job::Model) -> Handled {
+        let raw = job.response.as_deref().unwrap_or_default();
+        let response = Response::from_json(raw)
+            .map_err(|error| Halt(give_up("stored_response_unreadable", error.to_string())))?;
+        if let (true, Some(refusal)) = (response.text().trim().is_empty(), response.refusal()) {
+            let detail = format!("OpenAI refused the research: {refusal}");
+            return self.fail(&job, &detail).await;
+        }
+        let text = response.text();
+        let research = Research::read(&text, &response.citations());
+        if research.sections.is_empty() {
+            return Ok(nothing_usable());
+        }
+        let made = self
+            .documents
+            .create(&self.db, &job, &research, &text)
+            .await?;
+        let now = Utc::now();
+        let tx = entities::begin(&self.db).await?;
+        document::store(&tx, made).await?;
+        job::mark_documented(&tx, job.id, now).await?;
+        tx.commit().await?;
+        Ok(Verdict::Done(vec![document_created(job.id)]))
+    }
+
+    /// OpenAI says that the response failed: some failures are worth a new submission.
+    async fn failed_there(&self, job: job::Model, response: &Response) -> Handled {
+        let code = response.error_code().unwrap_or("no code");
+        let message = response.error_message().unwrap_or("no message");
+        if response.may_succeed_when_repeated() && job.attempt < SUBMISSION_LIMIT {
+            job::requeue_for_attempt(&self.db, job.id, job.attempt, Utc::now()).await?;
+            let Some(job) = job::find(&self.db, job.id).await? else {
+                return Ok(Verdict::Skipped("unknown_job"));
+            };
+            tracing::warn!(job.id = %job.id, code, "The response failed at OpenAI; submitting again.");
+            return Ok(Verdict::Done(vec![resume_job(&job)]));
+        }
+        self.fail(
+            &job,
+            &format!("OpenAI could not finish the research: {message} ({code})"),
+        )
+        .await
+    }
+
+    async fn fail(&self, job: &job::Model, detail: &str) -> Handled {
+        job::fail(&self.db, job.id, detail, Utc::now()).await?;
+        Ok(Verdict::Done(vec![research_failed(job.id, detail)]))
+    }
+
+    fn openai(&self) -> Result<&clients::openai::Client, Halt> {
+        self.openai.as_ref().ok_or_else(|| {
+            Halt(give_up(
+                "openai_not_configured",
+                "OPENAI_API_KEY is not set: set it, restart this worker, replay this message",
+            ))
+        })
+    }
+}
