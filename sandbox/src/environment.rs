@@ -22,6 +22,9 @@ pub enum Service {
     Notify,
 }
 
+/// The deal stage that the demo moves its deal to.
+pub const TRIGGER_STAGE: &str = "presentationscheduled";
+
 /// The name of the key file that [`write_service_account`] writes.
 pub const SERVICE_ACCOUNT_FILE: &str = "service-account.json";
 
@@ -60,6 +63,7 @@ pub fn settings(base_url: &str, service: Service) -> Vec<(&'static str, String)>
                 keys::HUBSPOT_CLIENT_SECRET.to_owned(),
             ),
             ("HUBSPOT_BASE_URL", format!("{base_url}/hubspot")),
+            ("HUBSPOT_TRIGGER_STAGE", TRIGGER_STAGE.to_owned()),
         ],
         Service::Highlevel => vec![
             ("GHL_API_KEY", keys::HIGHLEVEL_API_KEY.to_owned()),

@@ -89,7 +89,7 @@ struct Demo {
     #[arg(long, env = "SANDBOX_URL", default_value = "http://127.0.0.1:8090")]
     sandbox: String,
     /// The stage that starts research.
-    #[arg(long, default_value = "presentationscheduled")]
+    #[arg(long, default_value = environment::TRIGGER_STAGE)]
     stage: String,
     /// The gateway's MESSAGE_BATCH_WAIT_TIME.
     #[arg(long, default_value_t = 5)]

@@ -6,39 +6,30 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use chrono::Utc;
 use futures_util::StreamExt as _;
-use lapin::message::Delivery;
-use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
+use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::FieldTable;
 use lapin::{Channel, Connection};
 use messages::Envelope;
-use opentelemetry::KeyValue;
-use opentelemetry::metrics::{Counter, Histogram};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument as _, Span, error, info, warn};
+use tracing::{info, warn};
 
 use crate::connection::{Backoff, BrokerSettings, chain, connect};
-use crate::delivery::{ATTEMPT, Attempt, FIRST_SEEN};
-use crate::outgoing::{Original, Outgoing};
-use crate::parking::parked;
+use crate::delivery::Attempt;
+use crate::outcome::Metrics;
+use crate::outgoing::Outgoing;
+use crate::processing::Worker;
 use crate::publisher::Publisher;
-use crate::topology::{self, Lane, WorkQueue};
-use crate::trace;
+use crate::topology::{self, WorkQueue};
 use crate::verdict::{Failure, Unavailable, Verdict};
 
-/// How long one ack may take before the connection counts as broken.
-const ACK_DEADLINE: Duration = Duration::from_secs(10);
-
-/// A message that was never due in this time is parked instead of waiting for ever.
-const SNOOZE_LIMIT: Duration = Duration::from_secs(14 * 24 * 3600);
-
 /// How often the connection is looked at while no message comes.
-const WATCH_INTERVAL: Duration = Duration::from_millis(500);
+pub(crate) const WATCH_INTERVAL: Duration = Duration::from_millis(500);
 
 /// What a worker does with the messages of one queue.
 pub trait Handler: Send + Sync + 'static {
@@ -82,6 +73,7 @@ pub async fn consume<H: Handler>(
 ) {
     let worker = Arc::new(Worker {
         metrics: Metrics::new(),
+        places: Semaphore::new(settings.concurrency.into()),
         settings,
         publisher,
         handler,
@@ -110,15 +102,6 @@ pub async fn consume<H: Handler>(
     running.shutdown().await;
 }
 
-struct Worker<H> {
-    settings: ConsumerSettings,
-    publisher: Publisher,
-    handler: H,
-    metrics: Metrics,
-    /// Cancelled when the grace is over: what still waits gives up and leaves its message unacked.
-    stop: CancellationToken,
-}
-
 impl<H: Handler> Worker<H> {
     /// One connection's life. `Err` says why it ended early; `Ok` is a shutdown.
     async fn session(
@@ -129,15 +112,19 @@ impl<H: Handler> Worker<H> {
         shutdown: &CancellationToken,
     ) -> Result<(), String> {
         let queue = self.settings.queue.name();
-        let connecting = connect(&self.settings.broker, queue);
-        let connection = tokio::select! {
-            () = shutdown.cancelled() => return Ok(()),
-            connection = connecting => connection.map_err(|error| chain(&error))?,
+        let opening = async {
+            let connection = connect(&self.settings.broker, queue).await;
+            let connection = connection.map_err(|error| chain(&error))?;
+            let subscription = self
+                .subscribe(&connection)
+                .await
+                .map_err(|error| chain(&error))?;
+            Ok::<_, String>((connection, subscription))
         };
-        let (channel, mut deliveries) = self
-            .subscribe(&connection)
-            .await
-            .map_err(|error| chain(&error))?;
+        let (connection, (channel, mut deliveries)) = tokio::select! {
+            () = shutdown.cancelled() => return Ok(()),
+            opened = opening => opened?,
+        };
         info!(messaging.destination.name = queue, "Reading the queue.");
         backoff.reset();
         consuming.send_replace(true);
@@ -206,318 +193,5 @@ impl<H: Handler> Worker<H> {
                 "Some messages were not finished in time; they go back to the queue."
             );
         }
-    }
-
-    /// Handles one delivery to its end, and says so in one log line.
-    async fn process(self: Arc<Self>, delivery: Delivery, channel: &Channel) {
-        let queue = self.settings.queue;
-        let started = Instant::now();
-        let attempt = Attempt::of(&delivery, self.settings.attempts, Utc::now());
-        let decoded = Envelope::decode(&delivery.data);
-        let span = tracing::info_span!(
-            "process",
-            otel.name = format!("process {}", queue.name()),
-            otel.kind = "consumer",
-            messaging.system = "rabbitmq",
-            messaging.operation.type = "process",
-            messaging.destination.name = queue.name(),
-            messaging.message.id = tracing::field::Empty,
-            event.type = tracing::field::Empty,
-            attempt = attempt.number,
-        );
-        if let Ok(event) = &decoded {
-            span.record("messaging.message.id", event.id.as_str());
-            span.record("event.type", event.event_type.as_str());
-            trace::continue_trace(&span, event.traceparent.as_deref());
-        }
-        let outcome = self
-            .carry_out(&delivery, decoded, attempt, channel, &span)
-            .instrument(span.clone())
-            .await;
-        self.metrics.record(queue, &outcome, started.elapsed());
-        let _entered = span.enter();
-        let duration_ms = started.elapsed().as_millis() as u64;
-        let Outcome {
-            name,
-            reason,
-            detail,
-        } = outcome;
-        match name {
-            "parked" => error!(
-                outcome = name,
-                reason, detail, duration_ms, "The message was parked."
-            ),
-            "retry" | "unsettled" => warn!(
-                outcome = name,
-                reason, detail, duration_ms, "The message comes again."
-            ),
-            _ => info!(
-                outcome = name,
-                reason, duration_ms, "The message was handled."
-            ),
-        }
-    }
-
-    async fn carry_out(
-        self: &Arc<Self>,
-        delivery: &Delivery,
-        decoded: Result<Envelope, messages::DecodeError>,
-        attempt: Attempt,
-        channel: &Channel,
-        span: &Span,
-    ) -> Outcome {
-        let (verdict, event) = match decoded {
-            Ok(event) => {
-                let event = Arc::new(event);
-                (
-                    self.handle_until_available(&event, attempt, channel, span)
-                        .await,
-                    Some(event),
-                )
-            }
-            Err(error) => (
-                Some(Verdict::Poison(Failure::new("unreadable", chain(&error)))),
-                None,
-            ),
-        };
-        let Some(verdict) = verdict else {
-            return Outcome::unsettled("stopped while the database was away");
-        };
-        let original = Original {
-            body: &delivery.data,
-            message_id: event.as_ref().map(|event| event.id.clone()),
-            event_type: event.as_ref().map(|event| event.event_type.clone()),
-        };
-        let (messages, outcome) = match self
-            .plan(verdict, event.as_deref(), attempt, &original)
-            .await
-        {
-            Ok(plan) => plan,
-            Err(Unavailable(detail)) => return Outcome::unsettled(&detail),
-        };
-        if let Err(error) = self.publish(&messages, channel).await {
-            return Outcome::unsettled(&error);
-        }
-        match timeout(ACK_DEADLINE, delivery.ack(BasicAckOptions::default())).await {
-            Ok(Ok(true)) => outcome,
-            Ok(Ok(false)) => {
-                Outcome::unsettled("the delivery belongs to a connection that is gone")
-            }
-            Ok(Err(error)) => Outcome::unsettled(&chain(&error)),
-            Err(_) => Outcome::unsettled("the broker did not take the ack in time"),
-        }
-    }
-
-    /// Calls the handler; while our database is away, again and again. `None` means that we stop,
-    /// or that the delivery is no longer ours.
-    async fn handle_until_available(
-        self: &Arc<Self>,
-        event: &Arc<Envelope>,
-        attempt: Attempt,
-        channel: &Channel,
-        span: &Span,
-    ) -> Option<Verdict> {
-        let mut backoff = Backoff::default();
-        loop {
-            let detail = match self.handle_once(event, attempt, span).await {
-                Verdict::Hold(Unavailable(detail)) => detail,
-                verdict => return Some(verdict),
-            };
-            warn!(detail, "Something of our own is away; the message waits.");
-            tokio::select! {
-                () = self.stop.cancelled() => return None,
-                () = tokio::time::sleep(backoff.next()) => {}
-            }
-            if !channel.status().connected() {
-                return None;
-            }
-        }
-    }
-
-    /// One call of the handler, in a task of its own so that a panic ends only this message.
-    async fn handle_once(
-        self: &Arc<Self>,
-        event: &Arc<Envelope>,
-        attempt: Attempt,
-        span: &Span,
-    ) -> Verdict {
-        let (worker, event) = (self.clone(), event.clone());
-        let deadline = self.settings.handler_deadline;
-        let call = async move { timeout(deadline, worker.handler.handle(&event, attempt)).await };
-        match tokio::spawn(call.instrument(span.clone())).await {
-            Ok(Ok(verdict)) => verdict,
-            Ok(Err(_)) => Verdict::RetryLater {
-                failure: Failure::new(
-                    "handler_deadline",
-                    format!("the handler was not done after {} s", deadline.as_secs()),
-                ),
-                delay: None,
-            },
-            Err(panic) => Verdict::RetryLater {
-                failure: Failure::new("handler_panic", panic.to_string()),
-                delay: None,
-            },
-        }
-    }
-
-    /// What has to be published before the ack, and how the attempt is counted.
-    async fn plan(
-        &self,
-        verdict: Verdict,
-        event: Option<&Envelope>,
-        attempt: Attempt,
-        original: &Original<'_>,
-    ) -> Result<(Vec<Outgoing>, Outcome), Unavailable> {
-        let queue = self.settings.queue;
-        let again = |lane: Lane, failures: u32| {
-            Outgoing::again(lane, queue, original)
-                .with_header(ATTEMPT, failures.to_string())
-                .with_header(FIRST_SEEN, attempt.first_seen.to_rfc3339())
-        };
-        Ok(match verdict {
-            Verdict::Done(follow_ups) => (follow_ups, Outcome::new("done")),
-            Verdict::Duplicate(follow_ups) => (follow_ups, Outcome::new("duplicate")),
-            Verdict::Skipped(reason) => (Vec::new(), Outcome::new("skipped").because(reason, "")),
-            Verdict::RetryLater { failure, delay } if !attempt.is_last() => {
-                // A provider that asks for a longer wait than ours gets it.
-                let lane = Lane::for_attempt(attempt.number)
-                    .max(delay.map_or(Lane::seconds(1), Lane::at_least));
-                let outcome = Outcome::new("retry").because(failure.reason, &failure.detail);
-                (vec![again(lane, attempt.number)], outcome)
-            }
-            Verdict::RetryLater { failure, .. } | Verdict::GiveUp(failure) => {
-                self.park(failure, event, attempt, original).await?
-            }
-            Verdict::Snooze { reason, delay } => {
-                let waited = (Utc::now() - attempt.first_seen)
-                    .to_std()
-                    .unwrap_or_default();
-                if waited < SNOOZE_LIMIT {
-                    let outcome = Outcome::new("snoozed").because(reason, "");
-                    let seconds = delay.as_secs_f64().ceil().min(3600.0) as u32;
-                    (
-                        vec![again(Lane::seconds(seconds), attempt.number - 1)],
-                        outcome,
-                    )
-                } else {
-                    let days = SNOOZE_LIMIT.as_secs() / 86_400;
-                    let detail = format!("still not due after {days} days: {reason}");
-                    self.park(Failure::new("never_due", detail), event, attempt, original)
-                        .await?
-                }
-            }
-            Verdict::Poison(failure) => {
-                let outcome = Outcome::new("parked").because(failure.reason, &failure.detail);
-                (vec![parked(queue, original, &attempt, &failure)], outcome)
-            }
-            Verdict::Hold(unavailable) => return Err(unavailable),
-        })
-    }
-
-    /// Lets the handler mark its row failed, until the database takes it, and parks the message.
-    async fn park(
-        &self,
-        failure: Failure,
-        event: Option<&Envelope>,
-        attempt: Attempt,
-        original: &Original<'_>,
-    ) -> Result<(Vec<Outgoing>, Outcome), Unavailable> {
-        let mut messages = Vec::new();
-        if let Some(event) = event {
-            let mut backoff = Backoff::default();
-            messages = loop {
-                match self.handler.give_up(event, &failure).await {
-                    Ok(follow_ups) => break follow_ups,
-                    Err(unavailable) => tokio::select! {
-                        () = self.stop.cancelled() => return Err(unavailable),
-                        () = tokio::time::sleep(backoff.next()) => {}
-                    },
-                }
-            };
-        }
-        messages.push(parked(self.settings.queue, original, &attempt, &failure));
-        Ok((
-            messages,
-            Outcome::new("parked").because(failure.reason, &failure.detail),
-        ))
-    }
-
-    /// Publishes until the broker confirms, we stop, or the delivery is no longer ours.
-    async fn publish(&self, messages: &[Outgoing], channel: &Channel) -> Result<(), String> {
-        if messages.is_empty() {
-            return Ok(());
-        }
-        let lost = async {
-            let mut watch = tokio::time::interval(WATCH_INTERVAL);
-            while channel.status().connected() {
-                watch.tick().await;
-            }
-        };
-        tokio::select! {
-            published = self.publisher.publish_all_until(messages, &self.stop) => {
-                published.map_err(|error| chain(&error))
-            }
-            () = lost => Err("the delivery belongs to a connection that is gone".to_owned()),
-        }
-    }
-}
-
-/// How one attempt ended, for the log line and the metrics.
-struct Outcome {
-    name: &'static str,
-    reason: &'static str,
-    detail: String,
-}
-
-impl Outcome {
-    fn new(name: &'static str) -> Self {
-        Self {
-            name,
-            reason: "",
-            detail: String::new(),
-        }
-    }
-
-    fn because(mut self, reason: &'static str, detail: &str) -> Self {
-        self.reason = reason;
-        detail.clone_into(&mut self.detail);
-        self
-    }
-
-    /// Neither acked nor published to the end: the broker hands the message out again.
-    fn unsettled(detail: &str) -> Self {
-        Self::new("unsettled").because("", detail)
-    }
-}
-
-struct Metrics {
-    processed: Counter<u64>,
-    duration: Histogram<f64>,
-}
-
-impl Metrics {
-    fn new() -> Self {
-        let meter = opentelemetry::global::meter("millrace");
-        Self {
-            processed: meter
-                .u64_counter("millrace.messages.processed")
-                .with_description("Messages read, by queue, outcome and reason")
-                .build(),
-            duration: meter
-                .f64_histogram("messaging.process.duration")
-                .with_unit("s")
-                .with_description("Time from reading a message to its ack")
-                .build(),
-        }
-    }
-
-    fn record(&self, queue: WorkQueue, outcome: &Outcome, duration: Duration) {
-        let queue = KeyValue::new("messaging.destination.name", queue.name());
-        let name = KeyValue::new("outcome", outcome.name);
-        self.processed.add(
-            1,
-            &[queue.clone(), name, KeyValue::new("reason", outcome.reason)],
-        );
-        self.duration.record(duration.as_secs_f64(), &[queue]);
     }
 }

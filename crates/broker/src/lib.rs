@@ -8,12 +8,15 @@
 //! Both connections are rebuilt when the broker went away; lapin's own recovery is not used,
 //! because it leaves a channel dead after a channel error and shows consumers no error at all.
 
+mod call;
 mod connection;
 mod consumer;
 mod dead_letters;
 mod delivery;
+mod outcome;
 mod outgoing;
 mod parking;
+mod processing;
 mod publisher;
 pub mod topology;
 pub mod trace;

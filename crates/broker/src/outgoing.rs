@@ -4,7 +4,7 @@ use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable};
 use messages::{CONTENT_TYPE, Envelope};
 
-use crate::topology::{EVENTS, Lane, WorkQueue};
+use crate::topology::{EVENTS, Lane, QUEUES, WorkQueue};
 use crate::trace;
 
 /// A message and where it goes. Starts with clean headers: no `x-death` is ever copied, or
@@ -32,7 +32,7 @@ impl Outgoing {
     /// A message for one work queue, now.
     #[must_use]
     pub fn to_queue(queue: WorkQueue, event: Envelope) -> Self {
-        Self::from_envelope(String::new(), queue.name().to_owned(), None, event)
+        Self::from_envelope(QUEUES.to_owned(), queue.name().to_owned(), None, event)
     }
 
     /// A message for one work queue, after the lane's delay.
@@ -48,12 +48,12 @@ impl Outgoing {
 
     /// The same bytes for a queue's parking lot.
     pub(crate) fn parked(queue: WorkQueue, original: &Original<'_>) -> Self {
-        Self::from_original(String::new(), queue.parking_lot(), None, original)
+        Self::from_original(QUEUES.to_owned(), queue.parking_lot(), None, original)
     }
 
     /// The same bytes for a work queue, now.
     pub(crate) fn replayed(queue: WorkQueue, original: &Original<'_>) -> Self {
-        Self::from_original(String::new(), queue.name().to_owned(), None, original)
+        Self::from_original(QUEUES.to_owned(), queue.name().to_owned(), None, original)
     }
 
     pub(crate) fn with_header(mut self, name: &'static str, value: impl Into<String>) -> Self {

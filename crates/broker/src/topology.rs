@@ -15,6 +15,10 @@ use messages::event_type;
 /// The topic exchange that takes every fact, keyed by its type.
 pub const EVENTS: &str = "events";
 
+/// The direct exchange that reaches one queue by its name, like the default exchange. But that one
+/// confirms a message for a queue that somebody deleted, and drops it; from here it is `unrouted`.
+pub const QUEUES: &str = "queues";
+
 /// Exchange and queue for what no binding takes: kept, counted, alerted.
 pub const UNROUTED: &str = "unrouted";
 
@@ -54,7 +58,7 @@ impl WorkQueue {
         Self::NotificationDelivery,
     ];
 
-    /// The queue's name. Also the routing key that reaches exactly this queue through the default
+    /// The queue's name. Also the routing key that reaches exactly this queue through the `queues`
     /// exchange and through the delay lanes.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -179,14 +183,16 @@ pub(crate) async fn declare(channel: &Channel) -> lapin::Result<()> {
     queue(channel, UNROUTED, parked_arguments()).await?;
     bind(channel, UNROUTED, UNROUTED, "").await?;
 
-    let mut arguments = FieldTable::default();
-    arguments.insert("alternate-exchange".into(), text(UNROUTED));
-    exchange(channel, EVENTS, ExchangeKind::Topic, arguments).await?;
+    exchange(channel, EVENTS, ExchangeKind::Topic, else_unrouted()).await?;
+    exchange(channel, QUEUES, ExchangeKind::Direct, else_unrouted()).await?;
 
     // Targets before sources: a dead-letter target that is missing is tried again only after 180 s.
     for work_queue in WorkQueue::ALL {
         queue(channel, &work_queue.parking_lot(), parked_arguments()).await?;
         queue(channel, work_queue.name(), work_arguments(work_queue)).await?;
+        for name in [work_queue.name(), &work_queue.parking_lot()] {
+            bind(channel, name, QUEUES, name).await?;
+        }
         for event_type in work_queue.event_types() {
             bind(channel, work_queue.name(), EVENTS, event_type).await?;
         }
@@ -203,11 +209,15 @@ pub(crate) async fn declare(channel: &Channel) -> lapin::Result<()> {
 /// Whatever the broker refuses.
 pub(crate) async fn declare_lane(channel: &Channel, lane: Lane) -> lapin::Result<()> {
     let name = lane.name();
+    queue(channel, &name, lane_arguments(lane)).await?;
+    exchange(channel, &name, ExchangeKind::Fanout, else_unrouted()).await?;
+    bind(channel, &name, &name, "").await
+}
+
+fn else_unrouted() -> FieldTable {
     let mut arguments = FieldTable::default();
     arguments.insert("alternate-exchange".into(), text(UNROUTED));
-    queue(channel, &name, lane_arguments(lane)).await?;
-    exchange(channel, &name, ExchangeKind::Fanout, arguments).await?;
-    bind(channel, &name, &name, "").await
+    arguments
 }
 
 fn work_arguments(work_queue: WorkQueue) -> FieldTable {
@@ -321,12 +331,7 @@ pub fn markdown() -> String {
         );
         row(&parking_lot, "what a worker parked", "", "");
     }
-    row(
-        UNROUTED,
-        &format!("what `{EVENTS}` or a lane could not route"),
-        "",
-        "",
-    );
+    row(UNROUTED, &format!("what no exchange could route"), "", "");
     for lane in Lane::RETRY {
         let name = lane.name();
         let delay = format!("{} s", lane.seconds);

@@ -3,6 +3,8 @@
 mod operations;
 mod shutdown;
 
+use std::io::IsTerminal as _;
+
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
@@ -75,10 +77,12 @@ pub fn init(service: &'static str) -> Result<Telemetry, TelemetryError> {
     let filter = EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| EnvFilter::new("info,lapin=off,sqlx=warn,opentelemetry=warn"));
     let json = std::env::var("LOG_FORMAT").is_ok_and(|format| format == "json");
+    // Colours are for people, not for files.
+    let ansi = std::io::stdout().is_terminal();
     let logs = if json {
         fmt::layer().json().boxed()
     } else {
-        fmt::layer().boxed()
+        fmt::layer().with_ansi(ansi).boxed()
     };
     let traces = tracing_opentelemetry::layer().with_tracer(tracers.tracer("millrace"));
     tracing_subscriber::registry()

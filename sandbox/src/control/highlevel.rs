@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::{Answer, parse};
 use crate::app::{App, lock};
-use crate::providers::highlevel::store::Kind;
+use crate::providers::highlevel::store::Author;
 use crate::providers::highlevel::webhook;
 use crate::webhooks::{self, Deliver, DeliveryMode, Webhook};
 
@@ -88,7 +88,7 @@ pub(crate) async fn write(
     body: Bytes,
 ) -> Answer {
     let message: Write = parse(&body)?;
-    add(&app, &id, message, Kind::FromContact).await
+    add(&app, &id, message, Author::Contact).await
 }
 
 /// `POST /sandbox/highlevel/contacts/{id}/human-reply`: a person of the business answers.
@@ -98,15 +98,15 @@ pub(crate) async fn human_reply(
     body: Bytes,
 ) -> Answer {
     let message: Write = parse(&body)?;
-    let kind = Kind::FromPerson(message.user_id.clone());
-    add(&app, &id, message, kind).await
+    let author = Author::Person(message.user_id.clone());
+    add(&app, &id, message, author).await
 }
 
-async fn add(app: &Arc<App>, contact_id: &str, write: Write, kind: Kind) -> Answer {
+async fn add(app: &Arc<App>, contact_id: &str, write: Write, author: Author) -> Answer {
     let (message, webhook) = {
         let mut store = lock(&app.highlevel);
         let contact = store.contact(contact_id).clone();
-        let message = store.add(contact_id, &write.channel, &write.text, kind);
+        let message = store.add(contact_id, &write.channel, &write.text, author);
         let webhook = webhook::message(&message, &contact);
         (message.show(), webhook)
     };

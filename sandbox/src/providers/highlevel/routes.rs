@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::error::{ApiError, bad_request, for_status, unprocessable};
-use super::store::{Kind, Message, conversation_id};
+use super::store::{Author, Message, conversation_id};
 use super::webhook;
 use crate::app::{App, lock};
 use crate::effects::EffectKind;
@@ -69,7 +69,7 @@ pub(crate) async fn send(State(app): State<Arc<App>>, body: Bytes) -> Answer {
             let message = format!("Cannot send message as DND is active for {channel}.");
             return Err(bad_request(&message));
         }
-        let message = store.add(contact_id, channel, text, Kind::FromApi);
+        let message = store.add(contact_id, channel, text, Author::Api);
         let echo = store
             .echo_outbound
             .then(|| webhook::message(&message, &contact));

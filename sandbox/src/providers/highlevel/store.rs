@@ -74,13 +74,13 @@ impl HighLevelStore {
         contact_id: &str,
         channel: &str,
         body: &str,
-        kind: Kind,
+        author: Author,
     ) -> Message {
         let now = Utc::now();
-        let (outbound, source, user_id) = match kind {
-            Kind::FromContact => (false, None, None),
-            Kind::FromApi => (true, Some("api"), None),
-            Kind::FromPerson(user_id) => (true, Some("app"), Some(user_id)),
+        let (outbound, source, user_id) = match author {
+            Author::Contact => (false, None, None),
+            Author::Api => (true, Some("api"), None),
+            Author::Person(user_id) => (true, Some("app"), Some(user_id)),
         };
         let message = Message {
             id: new_id("msg"),
@@ -101,13 +101,13 @@ impl HighLevelStore {
 
 /// Who wrote a message.
 #[derive(Debug, Clone)]
-pub(crate) enum Kind {
+pub(crate) enum Author {
     /// The contact.
-    FromContact,
+    Contact,
     /// A program, through the API.
-    FromApi,
+    Api,
     /// A person of the business, with their user id.
-    FromPerson(String),
+    Person(String),
 }
 
 impl Contact {
