@@ -21,12 +21,18 @@ const ARRIVAL_DEADLINE: Duration = Duration::from_secs(10);
 /// # Errors
 /// 413 when it is larger than `limit`, 408 when it is slow, 400 when it breaks off.
 pub(crate) async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, Problem> {
-    let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-    let announced = announced.and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
+    let announced = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok());
+    let announced = announced
+        .and_then(|text| text.parse::<u64>().ok())
+        .unwrap_or(0);
     if usize::try_from(announced).map_or(true, |length| length > limit) {
         return Err(Problem::too_large(limit));
     }
-    timeout(ARRIVAL_DEADLINE, collect(body, limit)).await.map_err(|_| Problem::too_slow())?
+    timeout(ARRIVAL_DEADLINE, collect(body, limit))
+        .await
+        .map_err(|_| Problem::too_slow())?
 }
 
 async fn collect(body: Body, limit: usize) -> Result<Bytes, Problem> {
@@ -58,7 +64,9 @@ pub(crate) fn json_object(body: &[u8]) -> Result<Map<String, Value>, Problem> {
 #[must_use]
 pub(crate) fn not_json(error: &serde_json::Error) -> Problem {
     let (line, column) = (error.line(), error.column());
-    Problem::malformed(format!("The body is not valid JSON (line {line}, column {column})."))
+    Problem::malformed(format!(
+        "The body is not valid JSON (line {line}, column {column})."
+    ))
 }
 
 /// The body of a client's request: a JSON object.

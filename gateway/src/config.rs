@@ -2,7 +2,9 @@
 //! OPENAI_WEBHOOK_SECRET HUBSPOT_CLIENT_SECRET HUBSPOT_WORKFLOW_SIGNATURES GHL_WEBHOOK_PUBLIC_KEY
 //! GHL_WEBHOOK_RSA_PUBLIC_KEY WEBHOOK_SECRET MAX_BODY_BYTES MESSAGE_BATCH_WAIT_TIME METRICS_PORT`.
 
-use config::{ConfigError, Environment, Secret, amqp_url, database_url, metrics_port, wait_seconds};
+use config::{
+    ConfigError, Environment, Secret, amqp_url, database_url, metrics_port, wait_seconds,
+};
 use url::Url;
 
 use crate::verify::{Ed25519Key, HighLevelKeys, RsaKey, SigningSecret};
@@ -91,14 +93,26 @@ impl Config {
     #[must_use]
     pub fn closed_routes(&self) -> Vec<(&'static str, &'static str)> {
         [
-            (self.openai_secrets.is_empty(), "POST /webhook/openai", "OPENAI_WEBHOOK_SECRET"),
-            (self.hubspot_secrets.is_empty(), "POST /webhook/hubspot", "HUBSPOT_CLIENT_SECRET"),
+            (
+                self.openai_secrets.is_empty(),
+                "POST /webhook/openai",
+                "OPENAI_WEBHOOK_SECRET",
+            ),
+            (
+                self.hubspot_secrets.is_empty(),
+                "POST /webhook/hubspot",
+                "HUBSPOT_CLIENT_SECRET",
+            ),
             (
                 self.workflow_secrets.is_empty(),
                 "POST /webhook for workflow actions",
                 "WEBHOOK_SECRET",
             ),
-            (self.api_keys.is_empty(), "the routes of clients and operators", "API_KEYS"),
+            (
+                self.api_keys.is_empty(),
+                "the routes of clients and operators",
+                "API_KEYS",
+            ),
         ]
         .into_iter()
         .filter_map(|(closed, routes, variable)| closed.then_some((routes, variable)))
@@ -151,11 +165,17 @@ fn highlevel_keys(environment: &mut Environment) -> HighLevelKeys {
         environment.problem("GHL_WEBHOOK_PUBLIC_KEY", error);
         Vec::new()
     });
-    let rsa = legacy.map(|text| RsaKey::parse_all(&text)).transpose().unwrap_or_else(|error| {
-        environment.problem("GHL_WEBHOOK_RSA_PUBLIC_KEY", error);
-        None
-    });
-    HighLevelKeys { ed25519, rsa: rsa.unwrap_or_default() }
+    let rsa = legacy
+        .map(|text| RsaKey::parse_all(&text))
+        .transpose()
+        .unwrap_or_else(|error| {
+            environment.problem("GHL_WEBHOOK_RSA_PUBLIC_KEY", error);
+            None
+        });
+    HighLevelKeys {
+        ed25519,
+        rsa: rsa.unwrap_or_default(),
+    }
 }
 
 #[cfg(test)]
@@ -171,10 +191,17 @@ mod tests {
         assert_eq!(config.public_base_url, "http://127.0.0.1:8080");
         assert_eq!(config.highlevel_keys.ed25519.len(), 1);
         assert!(config.highlevel_keys.rsa.is_empty());
-        let variables: Vec<_> =
-            config.closed_routes().into_iter().map(|(_, variable)| variable).collect();
-        let expected =
-            ["OPENAI_WEBHOOK_SECRET", "HUBSPOT_CLIENT_SECRET", "WEBHOOK_SECRET", "API_KEYS"];
+        let variables: Vec<_> = config
+            .closed_routes()
+            .into_iter()
+            .map(|(_, variable)| variable)
+            .collect();
+        let expected = [
+            "OPENAI_WEBHOOK_SECRET",
+            "HUBSPOT_CLIENT_SECRET",
+            "WEBHOOK_SECRET",
+            "API_KEYS",
+        ];
         assert_eq!(variables, expected);
     }
 
@@ -203,13 +230,19 @@ mod tests {
         let environment = Environment::from_pairs([
             ("OPENAI_WEBHOOK_SECRET", format!("{secret}, {secret}")),
             ("API_KEYS", "first-key,second-key".to_owned()),
-            ("PUBLIC_BASE_URL", "https://hooks.example.com/millrace/".to_owned()),
+            (
+                "PUBLIC_BASE_URL",
+                "https://hooks.example.com/millrace/".to_owned(),
+            ),
         ]);
         let config = Config::read(environment).unwrap();
         assert_eq!(config.openai_secrets.len(), 2);
         assert_eq!(config.api_keys.len(), 2);
         assert_eq!(config.public_base_url, "https://hooks.example.com/millrace");
         let debug = format!("{config:?}");
-        assert!(!debug.contains("MfKQ") && !debug.contains("first-key"), "{debug}");
+        assert!(
+            !debug.contains("MfKQ") && !debug.contains("first-key"),
+            "{debug}"
+        );
     }
 }

@@ -25,12 +25,18 @@ pub fn run(host: &str, port: u16) -> io::Result<()> {
     let mut stream = TcpStream::connect_timeout(&address, DEADLINE)?;
     stream.set_read_timeout(Some(DEADLINE))?;
     stream.set_write_timeout(Some(DEADLINE))?;
-    write!(stream, "GET /health HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+    write!(
+        stream,
+        "GET /health HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+    )?;
     let mut status = [0; 12];
     stream.read_exact(&mut status)?;
     if &status == b"HTTP/1.1 200" {
         Ok(())
     } else {
-        Err(io::Error::other(format!("answered {}", String::from_utf8_lossy(&status))))
+        Err(io::Error::other(format!(
+            "answered {}",
+            String::from_utf8_lossy(&status)
+        )))
     }
 }

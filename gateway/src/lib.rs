@@ -23,8 +23,8 @@ pub mod verify;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-pub use crate::config::Config;
 use crate::clock::Clock;
+pub use crate::config::Config;
 use crate::state::State;
 
 /// Serves the gateway on `listener` until `shutdown`, then finishes the requests under way.

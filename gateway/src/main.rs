@@ -38,7 +38,9 @@ async fn serve() -> anyhow::Result<()> {
     let telemetry = telemetry::init("millrace-gateway")?;
     let config = Config::load()?;
     let shutdown = telemetry::shutdown_on_signal();
-    telemetry.serve(config.metrics_port, || true, shutdown.clone()).await?;
+    telemetry
+        .serve(config.metrics_port, || true, shutdown.clone())
+        .await?;
 
     let (host, port) = (config.host.as_str(), config.port);
     let listener = TcpListener::bind((host, port))

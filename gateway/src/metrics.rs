@@ -19,7 +19,7 @@ pub enum Outcome {
     Confirmed,
     /// The broker did not confirm in time.
     Unconfirmed,
-    /// Too many publishes were under way, or the broker had been away for a while.
+    /// Too much waited for its confirm, or the broker had been away for a while.
     TurnedAway,
 }
 
@@ -41,7 +41,9 @@ impl Metrics {
                 .f64_histogram("http.server.request.duration")
                 .with_unit("s")
                 .with_description("Duration of HTTP requests")
-                .with_boundaries(vec![0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0])
+                .with_boundaries(vec![
+                    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
+                ])
                 .build(),
         }
     }
@@ -53,14 +55,20 @@ impl Metrics {
             Outcome::Unconfirmed => "unconfirmed",
             Outcome::TurnedAway => "turned_away",
         };
-        let attributes =
-            [KeyValue::new("provider", provider), KeyValue::new("outcome", outcome)];
-        self.events.add(count.try_into().unwrap_or(u64::MAX), &attributes);
+        let attributes = [
+            KeyValue::new("provider", provider),
+            KeyValue::new("outcome", outcome),
+        ];
+        self.events
+            .add(count.try_into().unwrap_or(u64::MAX), &attributes);
     }
 
     /// Counts a request that was not believed.
     pub fn refused(&self, provider: &'static str, class: &'static str) {
-        let attributes = [KeyValue::new("provider", provider), KeyValue::new("class", class)];
+        let attributes = [
+            KeyValue::new("provider", provider),
+            KeyValue::new("class", class),
+        ];
         self.refused.add(1, &attributes);
     }
 

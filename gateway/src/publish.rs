@@ -18,9 +18,9 @@ use crate::verify::Verified;
 /// How long a publish may take. OpenAI, HubSpot (5 s) and HighLevel all wait longer for an answer.
 pub const PUBLISH_DEADLINE: Duration = Duration::from_secs(2);
 
-/// How many requests may wait for their confirm at once. With more the broker is in trouble, and
-/// the sender keeps the event better than our memory does.
-const MOST_IN_FLIGHT: usize = 4096;
+/// How much may wait for its confirm at once, in KiB. With more the broker is in trouble, and the
+/// sender keeps the event better than our memory does.
+const MOST_IN_FLIGHT_KIB: u32 = 64 * 1024;
 
 /// How long the broker may be away before requests stop waiting for it to come back.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -47,7 +47,7 @@ impl Ingress {
     pub fn new(publisher: Publisher, metrics: Arc<Metrics>) -> Self {
         Self {
             publisher,
-            in_flight: Semaphore::new(MOST_IN_FLIGHT),
+            in_flight: Semaphore::new(MOST_IN_FLIGHT_KIB as usize),
             away_since: Mutex::new(None),
             metrics,
         }
@@ -96,7 +96,13 @@ impl Ingress {
         let started = Instant::now();
         let id = Uuid::new_v4().to_string();
         let data = serde_json::Map::new();
-        let ping = Envelope::new(event_type::TEST_PING, id, "/test-webhook", clock.now(), &data);
+        let ping = Envelope::new(
+            event_type::TEST_PING,
+            id,
+            "/test-webhook",
+            clock.now(),
+            &data,
+        );
         match self.confirm(vec![ping]).await {
             Ok(()) => Ok(started.elapsed()),
             Err((_, reason)) => {
@@ -108,8 +114,8 @@ impl Ingress {
 
     async fn confirm(&self, events: Vec<Envelope>) -> Result<(), (Outcome, String)> {
         let turned_away = |reason: &str| Err((Outcome::TurnedAway, reason.to_owned()));
-        let Ok(_permit) = self.in_flight.try_acquire() else {
-            return turned_away("too many publishes wait for their confirm");
+        let Ok(_permit) = self.in_flight.try_acquire_many(size_kib(&events)) else {
+            return turned_away("too much waits for its confirm");
         };
         if self.away_too_long() {
             return turned_away("the broker has been away for a while");
@@ -124,11 +130,25 @@ impl Ingress {
     /// A broker that was lost a moment ago is waited for; one that stays away is not, so that
     /// requests don't pile up.
     fn away_too_long(&self) -> bool {
-        let mut away_since = self.away_since.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut away_since = self
+            .away_since
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if self.publisher.status() == PublisherStatus::Ready {
             *away_since = None;
             return false;
         }
         away_since.get_or_insert_with(Instant::now).elapsed() > PATIENCE
     }
+}
+
+/// At least 1 for each event, and never more than there is room for.
+fn size_kib(events: &[Envelope]) -> u32 {
+    let kib: usize = events
+        .iter()
+        .map(|event| event.data.get().len() / 1024 + 1)
+        .sum();
+    u32::try_from(kib)
+        .unwrap_or(u32::MAX)
+        .min(MOST_IN_FLIGHT_KIB)
 }

@@ -44,10 +44,13 @@ fn clients() -> Table {
 }
 
 /// The whole gateway as a service.
-#[must_use]
 pub fn router(state: State) -> Router {
     let build = |table: Table| {
-        table.into_iter().fold(Router::new(), |router, (path, route)| router.route(path, route))
+        table
+            .into_iter()
+            .fold(Router::new(), |router, (path, route)| {
+                router.route(path, route)
+            })
     };
     let clients = build(clients())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
@@ -87,8 +90,11 @@ mod tests {
 
         let description: Value = serde_json::from_str(openapi::DESCRIPTION).unwrap();
         let described = description["paths"].as_object().unwrap();
-        let paths: BTreeSet<_> =
-            providers().into_iter().chain(clients()).map(|(path, _)| path).collect();
+        let paths: BTreeSet<_> = providers()
+            .into_iter()
+            .chain(clients())
+            .map(|(path, _)| path)
+            .collect();
         let described_paths: BTreeSet<_> = described.keys().map(String::as_str).collect();
         assert_eq!(described_paths, paths);
 
@@ -101,7 +107,11 @@ mod tests {
                     .unwrap();
                 let status = router.clone().oneshot(request).await.unwrap().status();
                 let exists = status != StatusCode::METHOD_NOT_ALLOWED;
-                assert_eq!(exists, described[path].get(method).is_some(), "{method} {path}");
+                assert_eq!(
+                    exists,
+                    described[path].get(method).is_some(),
+                    "{method} {path}"
+                );
             }
         }
     }

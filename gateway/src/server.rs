@@ -68,7 +68,10 @@ pub(crate) async fn run(listener: TcpListener, router: Router, shutdown: Cancell
         });
     }
     drop(listener);
-    if tokio::time::timeout(DRAIN_DEADLINE, graceful.shutdown()).await.is_err() {
+    if tokio::time::timeout(DRAIN_DEADLINE, graceful.shutdown())
+        .await
+        .is_err()
+    {
         warn!("Requests were still under way when the time to finish them was over.");
     }
 }
@@ -76,7 +79,11 @@ pub(crate) async fn run(listener: TcpListener, router: Router, shutdown: Cancell
 type Accepted = (TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit);
 
 async fn accept(listener: &TcpListener, connections: &Arc<Semaphore>) -> io::Result<Accepted> {
-    let permit = connections.clone().acquire_owned().await.map_err(io::Error::other)?;
+    let permit = connections
+        .clone()
+        .acquire_owned()
+        .await
+        .map_err(io::Error::other)?;
     let (stream, address) = listener.accept().await?;
     // Answers are small and wanted at once.
     let _ = stream.set_nodelay(true);

@@ -48,8 +48,7 @@ impl State {
             name: "millrace-gateway".to_owned(),
             publish_deadline: PUBLISH_DEADLINE,
         });
-        let database =
-            entities::connect_lazy(config.database_url.expose(), DATABASE_CONNECTIONS)?;
+        let database = entities::connect_lazy(config.database_url.expose(), DATABASE_CONNECTIONS)?;
         Ok(Self(Arc::new(Shared {
             ingress: Ingress::new(publisher, metrics.clone()),
             database,

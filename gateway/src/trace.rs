@@ -6,12 +6,16 @@ use axum::extract::{MatchedPath, Request, State as FromState};
 use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
-use tracing::{Instrument as _, Span, field, info, info_span};
+use tracing::{Instrument as _, Span, debug, field, info, info_span};
 
 use crate::state::State;
 
 /// Wraps a request that starts a trace of its own.
-pub(crate) async fn request(FromState(state): FromState<State>, request: Request, next: Next) -> Response {
+pub(crate) async fn request(
+    FromState(state): FromState<State>,
+    request: Request,
+    next: Next,
+) -> Response {
     handle(&state, request, next, None).await
 }
 
@@ -21,7 +25,10 @@ pub(crate) async fn client_request(
     request: Request,
     next: Next,
 ) -> Response {
-    let header = request.headers().get("traceparent").and_then(|value| value.to_str().ok());
+    let header = request
+        .headers()
+        .get("traceparent")
+        .and_then(|value| value.to_str().ok());
     let traceparent = header.map(str::to_owned);
     handle(&state, request, next, traceparent.as_deref()).await
 }
@@ -35,7 +42,10 @@ async fn handle(
     let started = Instant::now();
     let method = known_method(request.method());
     // The route's template, never the path itself: a path may hold a secret or a contact's id.
-    let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map(MatchedPath::as_str);
     let route = route.unwrap_or("(no route)").to_owned();
     let span = info_span!(
         "request",
@@ -53,7 +63,13 @@ async fn handle(
     let duration = started.elapsed();
     let status = response.status().as_u16();
     span.in_scope(|| {
-        info!(duration_ms = duration.as_millis(), "Answered {method} {route} with {status}.");
+        let duration_ms = duration.as_millis();
+        // Probes ask every few seconds; only a failed one is news.
+        if route.starts_with("/health") && status < 500 {
+            debug!(duration_ms, "Answered {method} {route} with {status}.");
+        } else {
+            info!(duration_ms, "Answered {method} {route} with {status}.");
+        }
     });
     state.metrics.answered(method, &route, status, duration);
     response

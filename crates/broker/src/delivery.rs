@@ -27,11 +27,12 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    /// A message that comes out of a parking lot, by whatever way, starts afresh: it has no
-    /// `x-attempt`, and its `x-first-seen` belongs to its former life.
+    /// A message that comes out of a parking lot, by whatever way, starts afresh: its attempts and
+    /// its `x-first-seen` belong to its former life.
     pub(crate) fn of(delivery: &Delivery, limit: u32, now: DateTime<Utc>) -> Self {
-        let replayed = header(delivery, FAILURE_REASON).is_some();
+        let replayed = header(delivery, FAILURE_REASON).is_some() || parked_by_broker(delivery);
         let failures = header(delivery, ATTEMPT)
+            .filter(|_| !replayed)
             .and_then(|value| value.parse::<u32>().ok())
             .unwrap_or(0)
             .min(limit);
@@ -49,6 +50,23 @@ impl Attempt {
     pub(crate) fn is_last(&self) -> bool {
         self.number >= self.limit
     }
+}
+
+/// Whether the broker once moved the message to a parking lot, after too many deliveries. What we
+/// publish ourselves has no `x-death`, so this ends with the next retry.
+fn parked_by_broker(delivery: &Delivery) -> bool {
+    let headers = delivery.properties.headers().as_ref();
+    let deaths = headers
+        .and_then(|headers| headers.inner().get("x-death"))
+        .and_then(AMQPValue::as_array);
+    deaths.is_some_and(|deaths| {
+        deaths
+            .as_slice()
+            .iter()
+            .filter_map(AMQPValue::as_field_table)
+            .filter_map(|death| death.inner().get("reason")?.as_long_string())
+            .any(|reason| reason.as_bytes() == b"delivery_limit")
+    })
 }
 
 /// A header's value as text, whatever AMQP type it was written with.

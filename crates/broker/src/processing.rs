@@ -50,6 +50,9 @@ impl<H: Handler> Worker<H> {
         let Ok(_place) = self.places.acquire().await else {
             return; // the semaphore is never closed
         };
+        if !channel.status().connected() {
+            return; // no longer ours: the broker hands it out again
+        }
         let queue = self.settings.queue;
         let started = Instant::now();
         let attempt = Attempt::of(&delivery, self.settings.attempts, Utc::now());

@@ -331,7 +331,7 @@ pub fn markdown() -> String {
         );
         row(&parking_lot, "what a worker parked", "", "");
     }
-    row(UNROUTED, &format!("what no exchange could route"), "", "");
+    row(UNROUTED, "what no exchange could route", "", "");
     for lane in Lane::RETRY {
         let name = lane.name();
         let delay = format!("{} s", lane.seconds);

@@ -82,8 +82,10 @@ impl Broker {
         self.expect("PUT", &path, &body.to_string());
     }
 
-    /// Closes every connection to the virtual host, as an operator can.
-    pub fn close_connections(&self) {
+    /// Closes every connection to the virtual host, as an operator can, and returns how many there
+    /// were. A connection that was just opened may not be listed yet.
+    pub fn close_connections(&self) -> usize {
+        let mut closed = 0;
         let (_, answer) = request("GET", &self.address("/api/connections"), "");
         let connections: serde_json::Value = serde_json::from_str(&answer).unwrap_or_default();
         for connection in connections.as_array().into_iter().flatten() {
@@ -96,8 +98,10 @@ impl Broker {
                     .pop()
                     .push(name);
                 request("DELETE", &address, "");
+                closed += 1;
             }
         }
+        closed
     }
 
     /// Deletes a queue, as an operator can.
@@ -112,10 +116,18 @@ impl Broker {
     /// How many consumers read a queue.
     #[must_use]
     pub fn consumers(&self, queue: &str) -> u64 {
+        self.queue(queue)["consumers"].as_u64().unwrap_or(0)
+    }
+
+    /// What the management API says about a queue; null when it is absent. Its counts may be
+    /// seconds old.
+    #[must_use]
+    pub fn queue(&self, queue: &str) -> serde_json::Value {
         let path = format!("/api/queues/{}/{queue}", self.virtual_host);
-        let (_, answer) = request("GET", &self.address(&path), "");
-        let queue: serde_json::Value = serde_json::from_str(&answer).unwrap_or_default();
-        queue["consumers"].as_u64().unwrap_or(0)
+        match request("GET", &self.address(&path), "") {
+            (200, answer) => serde_json::from_str(&answer).expect("a queue is a JSON object"),
+            _ => serde_json::Value::Null,
+        }
     }
 
     fn expect(&self, method: &str, path: &str, body: &str) {

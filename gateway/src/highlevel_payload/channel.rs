@@ -5,8 +5,11 @@
 /// mistake.
 pub(super) fn name(given: &str) -> String {
     let bare = given.strip_prefix("TYPE_").unwrap_or(given);
-    let plain: String =
-        bare.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
+    let plain: String = bare
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .collect::<String>()
+        .to_ascii_lowercase();
     let known = match plain.as_str() {
         "2" | "sms" => "SMS",
         "1" | "call" => "CALL",

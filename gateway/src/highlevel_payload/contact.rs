@@ -21,9 +21,16 @@ pub(super) fn event_type(kind: &str) -> Option<&'static str> {
 
 /// Reads an event about a contact. The native ones have the contact's id in `id`.
 pub(super) fn read(payload: &Value) -> Result<ContactChanged, PayloadError> {
-    let pointer = if payload.get("contact").is_some() { "/contact/id" } else { "/id" };
-    let contact_id = text(payload, &["/contactId", "/contact_id", "/contact/id", "/id"])
-        .ok_or(PayloadError::MissingContact { pointer })?;
+    let pointer = if payload.get("contact").is_some() {
+        "/contact/id"
+    } else {
+        "/id"
+    };
+    let contact_id = text(
+        payload,
+        &["/contactId", "/contact_id", "/contact/id", "/id"],
+    )
+    .ok_or(PayloadError::MissingContact { pointer })?;
     Ok(ContactChanged {
         contact_id,
         location_id: location_id(payload),
@@ -66,7 +73,10 @@ pub(super) fn details(payload: &Value) -> ContactDetails {
             .iter()
             .flat_map(|place| names.iter().map(move |name| format!("{place}/{name}")))
             .collect();
-        text(payload, &pointers.iter().map(String::as_str).collect::<Vec<_>>())
+        text(
+            payload,
+            &pointers.iter().map(String::as_str).collect::<Vec<_>>(),
+        )
     };
     ContactDetails {
         first_name: find(&["firstName", "first_name"]),
@@ -82,8 +92,13 @@ fn dnd_channels(payload: &Value) -> Option<Vec<String>> {
         .iter()
         .find_map(|pointer| payload.pointer(pointer)?.as_object())?;
     let is_blocked = |setting: &Value| {
-        let status = setting.get("status").and_then(Value::as_str).unwrap_or_default();
-        BLOCKED.iter().any(|blocked| status.eq_ignore_ascii_case(blocked))
+        let status = setting
+            .get("status")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        BLOCKED
+            .iter()
+            .any(|blocked| status.eq_ignore_ascii_case(blocked))
     };
     let blocked = settings.iter().filter(|(_, setting)| is_blocked(setting));
     Some(blocked.map(|(channel, _)| channel.clone()).collect())
@@ -91,5 +106,8 @@ fn dnd_channels(payload: &Value) -> Option<Vec<String>> {
 
 /// Letters and digits in lower case: `ContactCreate`, `contact.create` and `contact_create` alike.
 pub(super) fn plain(kind: &str) -> String {
-    kind.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase()
+    kind.chars()
+        .filter(char::is_ascii_alphanumeric)
+        .collect::<String>()
+        .to_ascii_lowercase()
 }

@@ -5,11 +5,14 @@ use serde_json::Value;
 
 /// The first of these JSON pointers that leads to a text which is not blank, or to a number.
 pub(super) fn text(payload: &Value, pointers: &[&str]) -> Option<String> {
-    pointers.iter().filter_map(|pointer| payload.pointer(pointer)).find_map(|value| match value {
-        Value::String(text) if !text.trim().is_empty() => Some(text.trim().to_owned()),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
-    })
+    pointers
+        .iter()
+        .filter_map(|pointer| payload.pointer(pointer))
+        .find_map(|value| match value {
+            Value::String(text) if !text.trim().is_empty() => Some(text.trim().to_owned()),
+            Value::Number(number) => Some(number.to_string()),
+            _ => None,
+        })
 }
 
 /// The first of these JSON pointers that leads to a text which is not blank, exactly as written.
@@ -23,11 +26,14 @@ pub(super) fn words(payload: &Value, pointers: &[&str]) -> Option<String> {
 
 /// The first of these JSON pointers that leads to a yes or no. Forms write it as text.
 pub(super) fn flag(payload: &Value, pointers: &[&str]) -> Option<bool> {
-    pointers.iter().filter_map(|pointer| payload.pointer(pointer)).find_map(|value| match value {
-        Value::Bool(flag) => Some(*flag),
-        Value::String(text) => text.trim().to_ascii_lowercase().parse().ok(),
-        _ => None,
-    })
+    pointers
+        .iter()
+        .filter_map(|pointer| payload.pointer(pointer))
+        .find_map(|value| match value {
+            Value::Bool(flag) => Some(*flag),
+            Value::String(text) => text.trim().to_ascii_lowercase().parse().ok(),
+            _ => None,
+        })
 }
 
 /// The first of these JSON pointers that leads to a time: RFC 3339 text, or a number of seconds or
@@ -52,5 +58,7 @@ fn text_or_number<'a>(
     payload: &'a Value,
     pointers: &'a [&'a str],
 ) -> impl Iterator<Item = String> + 'a {
-    pointers.iter().filter_map(|pointer| text(payload, &[pointer]))
+    pointers
+        .iter()
+        .filter_map(|pointer| text(payload, &[pointer]))
 }

@@ -7,8 +7,14 @@ use url::form_urlencoded;
 
 /// Fields whose text may be JSON, because the sender could not nest. Other fields never are: a
 /// contact may write braces.
-const CONTAINERS: [&str; 6] =
-    ["attachments", "contact", "customData", "dndSettings", "location", "workflow"];
+const CONTAINERS: [&str; 6] = [
+    "attachments",
+    "contact",
+    "customData",
+    "dndSettings",
+    "location",
+    "workflow",
+];
 
 /// Keys of which a `message` that is JSON has at least one. Anything else is what somebody wrote.
 const MESSAGE_KEYS: [&str; 4] = ["body", "content", "text", "direction"];
@@ -47,7 +53,11 @@ fn insert(target: &mut Value, segments: &[&str], value: Value) {
             *target = Value::Array(Vec::new());
         }
         let Value::Array(items) = target else { return };
-        match first.parse::<usize>().ok().filter(|&position| position < items.len()) {
+        match first
+            .parse::<usize>()
+            .ok()
+            .filter(|&position| position < items.len())
+        {
             Some(position) => insert(&mut items[position], rest, value),
             None => {
                 items.push(Value::Null);
@@ -60,7 +70,9 @@ fn insert(target: &mut Value, segments: &[&str], value: Value) {
     if !target.is_object() {
         *target = Value::Object(Map::new());
     }
-    let Value::Object(fields) = target else { return };
+    let Value::Object(fields) = target else {
+        return;
+    };
     insert(fields.entry(*first).or_insert(Value::Null), rest, value);
 }
 
@@ -71,9 +83,10 @@ fn embedded(key: &str, text: &str) -> Option<Value> {
     }
     let value: Value = serde_json::from_str(text).ok()?;
     match &value {
-        Value::Object(fields) if key == "message" => {
-            MESSAGE_KEYS.iter().any(|known| fields.contains_key(*known)).then_some(value)
-        }
+        Value::Object(fields) if key == "message" => MESSAGE_KEYS
+            .iter()
+            .any(|known| fields.contains_key(*known))
+            .then_some(value),
         Value::Object(_) => Some(value),
         Value::Array(_) if key == "attachments" => Some(value),
         _ => None,
@@ -93,7 +106,9 @@ mod tests {
     #[test]
     fn nested_keys_become_objects_and_arrays() {
         assert_eq!(
-            form("contact%5Bid%5D=c&message[body]=a+b&message[type]=2&attachments[]=x&attachments[1]=y"),
+            form(
+                "contact%5Bid%5D=c&message[body]=a+b&message[type]=2&attachments[]=x&attachments[1]=y"
+            ),
             json!({
                 "contact": {"id": "c"},
                 "message": {"body": "a b", "type": "2"},
@@ -108,11 +123,17 @@ mod tests {
             form("contact={\"id\":\"c\"}&message={\"body\":\"hi\"}&body={\"id\":1}"),
             json!({"contact": {"id": "c"}, "message": {"body": "hi"}, "body": "{\"id\":1}"})
         );
-        assert_eq!(form("message={\"smile\":1}"), json!({"message": "{\"smile\":1}"}));
+        assert_eq!(
+            form("message={\"smile\":1}"),
+            json!({"message": "{\"smile\":1}"})
+        );
     }
 
     #[test]
     fn odd_keys_are_kept() {
-        assert_eq!(form("a[b=1&[c]=2&d[]"), json!({"a[b": "1", "[c]": "2", "d": [""]}));
+        assert_eq!(
+            form("a[b=1&[c]=2&d[]"),
+            json!({"a[b": "1", "[c]": "2", "d": [""]})
+        );
     }
 }

@@ -55,7 +55,9 @@ pub(super) fn is_message(kind: Option<&str>, payload: &Value) -> bool {
         Some("inboundmessage" | "outboundmessage" | "contactreply")
     );
     let has_message = || {
-        payload.get("message").is_some_and(|message| !message.is_null())
+        payload
+            .get("message")
+            .is_some_and(|message| !message.is_null())
             || words(payload, &WORDS).is_some()
     };
     by_type || (id_in_any_shape(payload).is_some() && has_message())
@@ -80,7 +82,12 @@ pub(super) fn read(
         location_id: location_id(payload),
         conversation_id: text(
             payload,
-            &["/conversationId", "/conversation_id", "/message/conversationId", "/conversation/id"],
+            &[
+                "/conversationId",
+                "/conversation_id",
+                "/message/conversationId",
+                "/conversation/id",
+            ],
         ),
         message_id: text(payload, &MESSAGE_IDS),
         email_message_id: text(payload, &["/emailMessageId", "/message/emailMessageId"]),
@@ -93,17 +100,29 @@ pub(super) fn read(
         subject: text(payload, &["/subject", "/message/subject"]),
         text: words(payload, &WORDS).unwrap_or_default(),
         attachments: attachments(payload),
-        user_id: sent.then(|| text(payload, &["/userId", "/message/userId"])).flatten(),
-        sent_from: sent.then(|| text(payload, &["/source", "/message/source"])).flatten(),
+        user_id: sent
+            .then(|| text(payload, &["/userId", "/message/userId"]))
+            .flatten(),
+        sent_from: sent
+            .then(|| text(payload, &["/source", "/message/source"]))
+            .flatten(),
         sent_at: time(
             payload,
-            &["/dateAdded", "/message/dateAdded", "/message/timestamp", "/timestamp"],
+            &[
+                "/dateAdded",
+                "/message/dateAdded",
+                "/message/timestamp",
+                "/timestamp",
+            ],
         )
         .unwrap_or(received_at),
         contact: details(payload),
     };
-    let event_type =
-        if sent { event_type::MESSAGE_SENT } else { event_type::MESSAGE_RECEIVED };
+    let event_type = if sent {
+        event_type::MESSAGE_SENT
+    } else {
+        event_type::MESSAGE_RECEIVED
+    };
     Ok((event_type, message))
 }
 
@@ -122,7 +141,12 @@ fn is_outbound(kind: Option<&str>, payload: &Value) -> bool {
 fn attachments(payload: &Value) -> Vec<String> {
     let list = ["/attachments", "/message/attachments"]
         .iter()
-        .find_map(|pointer| payload.pointer(pointer)?.as_array().filter(|list| !list.is_empty()));
+        .find_map(|pointer| {
+            payload
+                .pointer(pointer)?
+                .as_array()
+                .filter(|list| !list.is_empty())
+        });
     let address = |item: &Value| {
         let text = item.as_str().or_else(|| item.get("url")?.as_str())?;
         (!text.trim().is_empty()).then(|| text.trim().to_owned())

@@ -60,15 +60,23 @@ pub fn read(
     source: &str,
     received_at: DateTime<Utc>,
 ) -> Result<Reading, PayloadError> {
+    // Workflow actions (and curl) may name the form's media type and send JSON all the same.
+    let looks_like_json = body.trim_ascii_start().starts_with(b"{");
     let original = match content_type {
-        Some("application/x-www-form-urlencoded") => form::read(body),
+        Some("application/x-www-form-urlencoded") if !looks_like_json => form::read(body),
         _ => json(body)?,
     };
     let payload: Value = serde_json::from_str(original.get()).map_err(malformed)?;
     if !payload.is_object() {
         return Err(PayloadError::Malformed { line: 0, column: 0 });
     }
-    Reader { payload: &payload, original: &original, source, received_at }.read()
+    Reader {
+        payload: &payload,
+        original: &original,
+        source,
+        received_at,
+    }
+    .read()
 }
 
 struct Reader<'a> {
@@ -95,33 +103,61 @@ impl Reader<'_> {
         let contact_id = change.contact_id.clone();
         let location = change.location_id.clone().unwrap_or_default();
         // Two changes of one contact within a minute differ in what they say.
-        let id = self.id(None, event_type, &location, &contact_id, self.original.get());
+        let id = self.id(
+            None,
+            event_type,
+            &location,
+            &contact_id,
+            self.original.get(),
+        );
         let event = Envelope::new(event_type, id, self.source, self.received_at, &change);
-        Ok(Reading { event: event.with_subject(&contact_id), contact_id: Some(contact_id) })
+        Ok(Reading {
+            event: event.with_subject(&contact_id),
+            contact_id: Some(contact_id),
+        })
     }
 
     fn message(&self, kind: Option<&str>) -> Result<Reading, PayloadError> {
         let (event_type, message) = message::read(kind, self.payload, self.received_at)?;
         let contact_id = message.contact_id.clone();
         let location = message.location_id.clone().unwrap_or_default();
-        let message_id = message.message_id.as_deref().or(message.email_message_id.as_deref());
-        let id = self.id(message_id, event_type, &location, &contact_id, &message.text);
+        let message_id = message
+            .message_id
+            .as_deref()
+            .or(message.email_message_id.as_deref());
+        let id = self.id(
+            message_id,
+            event_type,
+            &location,
+            &contact_id,
+            &message.text,
+        );
         let event = Envelope::new(event_type, id, self.source, self.received_at, &message);
-        Ok(Reading { event: event.with_subject(&contact_id), contact_id: Some(contact_id) })
+        Ok(Reading {
+            event: event.with_subject(&contact_id),
+            contact_id: Some(contact_id),
+        })
     }
 
     /// Everything else is kept as it came.
     fn other(&self, kind: Option<&str>) -> Result<Reading, PayloadError> {
         let contact_id = contact::id_in_any_shape(self.payload);
         if kind.is_none() && contact_id.is_none() {
-            return Err(PayloadError::MissingContact { pointer: "/contact_id" });
+            return Err(PayloadError::MissingContact {
+                pointer: "/contact_id",
+            });
         }
         let event_type = unrouted_type("highlevel", kind.unwrap_or("workflow"));
         let location = contact::location_id(self.payload).unwrap_or_default();
         let subject = contact_id.as_deref().unwrap_or_default();
         let id = self.id(None, &event_type, &location, subject, self.original.get());
-        let event =
-            Envelope::new(&event_type, id, self.source, self.received_at, &self.original);
+        let event = Envelope::new(
+            &event_type,
+            id,
+            self.source,
+            self.received_at,
+            &self.original,
+        );
         let event = match &contact_id {
             Some(contact_id) => event.with_subject(contact_id),
             None => event,
@@ -154,9 +190,15 @@ fn json(body: &[u8]) -> Result<Box<RawValue>, PayloadError> {
     serde_json::from_slice(body).map_err(malformed)
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the signature that map_err wants")]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the signature that map_err wants"
+)]
 fn malformed(error: serde_json::Error) -> PayloadError {
-    PayloadError::Malformed { line: error.line(), column: error.column() }
+    PayloadError::Malformed {
+        line: error.line(),
+        column: error.column(),
+    }
 }
 
 #[cfg(test)]

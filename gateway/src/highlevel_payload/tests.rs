@@ -12,7 +12,12 @@ fn received_at() -> DateTime<Utc> {
 
 fn read_json(payload: &Value) -> Result<Reading, PayloadError> {
     let body = payload.to_string();
-    read(Some("application/json"), body.as_bytes(), "/webhook", received_at())
+    read(
+        Some("application/json"),
+        body.as_bytes(),
+        "/webhook",
+        received_at(),
+    )
 }
 
 fn message(payload: &Value) -> (String, MessageReceived) {
@@ -48,7 +53,10 @@ fn the_native_message_is_read_whole() {
     assert_eq!(data.conversation_id.as_deref(), Some("v1"));
     assert_eq!(data.message_id.as_deref(), Some("m1"));
     assert_eq!(data.conversation_provider_id.as_deref(), Some("p1"));
-    assert_eq!(data.sent_at, Utc.with_ymd_and_hms(2026, 11, 22, 12, 0, 0).unwrap());
+    assert_eq!(
+        data.sent_at,
+        Utc.with_ymd_and_hms(2026, 11, 22, 12, 0, 0).unwrap()
+    );
 }
 
 #[test]
@@ -57,7 +65,10 @@ fn an_email_keeps_its_html_subject_and_thread() {
         "type": "InboundMessage", "contactId": "c1", "body": "<p>Hi</p>", "messageType": "Email",
         "emailMessageId": "e1", "subject": "Question", "from": {}, "to": ["a@example.com"],
     }));
-    assert_eq!((data.text.as_str(), data.channel.as_str()), ("<p>Hi</p>", "Email"));
+    assert_eq!(
+        (data.text.as_str(), data.channel.as_str()),
+        ("<p>Hi</p>", "Email")
+    );
     assert_eq!(data.email_message_id.as_deref(), Some("e1"));
     assert_eq!(data.subject.as_deref(), Some("Question"));
 }
@@ -72,7 +83,10 @@ fn the_workflow_form_is_a_message() {
         "customData": {"message_id": "m7"},
     }));
     assert_eq!(event_type, event_type::MESSAGE_RECEIVED);
-    assert_eq!((data.contact_id.as_str(), data.text.as_str()), ("c1", "Hello"));
+    assert_eq!(
+        (data.contact_id.as_str(), data.text.as_str()),
+        ("c1", "Hello")
+    );
     assert_eq!(data.channel, "SMS");
     assert_eq!(data.location_id.as_deref(), Some("l1"));
     assert_eq!(data.message_id.as_deref(), Some("m7"));
@@ -90,15 +104,23 @@ fn custom_data_may_hold_the_text() {
 
 #[test]
 fn the_older_bots_form_is_a_message_with_an_object_or_a_text() {
-    for written in [json!({"content": "Hello", "timestamp": "2026-11-22T12:00:00Z"}), json!("Hello")]
-    {
+    for written in [
+        json!({"content": "Hello", "timestamp": "2026-11-22T12:00:00Z"}),
+        json!("Hello"),
+    ] {
         let (event_type, data) = message(&json!({
             "type": "contact.reply", "message": written,
             "contact": {"id": "c1", "email": "ada@example.com", "firstName": "Ada"},
         }));
         assert_eq!(event_type, event_type::MESSAGE_RECEIVED);
-        assert_eq!((data.contact_id.as_str(), data.text.as_str()), ("c1", "Hello"));
-        assert_eq!((data.channel.as_str(), data.contact.first_name.as_deref()), ("SMS", Some("Ada")));
+        assert_eq!(
+            (data.contact_id.as_str(), data.text.as_str()),
+            ("c1", "Hello")
+        );
+        assert_eq!(
+            (data.channel.as_str(), data.contact.first_name.as_deref()),
+            ("SMS", Some("Ada"))
+        );
     }
 }
 
@@ -108,10 +130,34 @@ fn a_form_is_read_like_its_json() {
     let form = Some("application/x-www-form-urlencoded");
     let reading = read(form, body, "/webhook", received_at()).unwrap();
     let data: MessageReceived = reading.event.data().unwrap();
-    assert_eq!((data.text.as_str(), data.channel.as_str()), ("Hello there", "Email"));
-    let reading = read(form, b"contact_id=c1&message=Hello", "/webhook", received_at()).unwrap();
+    assert_eq!(
+        (data.text.as_str(), data.channel.as_str()),
+        ("Hello there", "Email")
+    );
+    let reading = read(
+        form,
+        b"contact_id=c1&message=Hello",
+        "/webhook",
+        received_at(),
+    )
+    .unwrap();
     let data: MessageReceived = reading.event.data().unwrap();
-    assert_eq!((data.contact_id.as_str(), data.text.as_str()), ("c1", "Hello"));
+    assert_eq!(
+        (data.contact_id.as_str(), data.text.as_str()),
+        ("c1", "Hello")
+    );
+}
+
+#[test]
+fn json_that_is_called_a_form_is_read_as_json() {
+    let body = br#" {"contact_id":"c1","message":"a=b&c"}"#;
+    let form = Some("application/x-www-form-urlencoded");
+    let reading = read(form, body, "/webhook", received_at()).unwrap();
+    let data: MessageReceived = reading.event.data().unwrap();
+    assert_eq!(
+        (data.contact_id.as_str(), data.text.as_str()),
+        ("c1", "a=b&c")
+    );
 }
 
 #[test]
@@ -124,14 +170,18 @@ fn whatever_calls_itself_outbound_was_sent() {
     ] {
         let (event_type, data) = message(&payload);
         assert_eq!(event_type, event_type::MESSAGE_SENT, "{payload}");
-        assert_eq!((data.user_id.as_deref(), data.sent_from.as_deref()), (Some("u"), Some("app")));
+        assert_eq!(
+            (data.user_id.as_deref(), data.sent_from.as_deref()),
+            (Some("u"), Some("app"))
+        );
     }
 }
 
 #[test]
 fn a_message_without_words_is_accepted() {
-    let (event_type, data) =
-        message(&json!({"type": "InboundMessage", "contactId": "c", "messageType": "CALL", "body": null}));
+    let (event_type, data) = message(
+        &json!({"type": "InboundMessage", "contactId": "c", "messageType": "CALL", "body": null}),
+    );
     assert_eq!(event_type, event_type::MESSAGE_RECEIVED);
     assert_eq!((data.text.as_str(), data.channel.as_str()), ("", "CALL"));
 }
@@ -141,11 +191,17 @@ fn contacts_have_their_id_in_id_or_in_an_object() {
     let (event_type, change) = contact(&json!({
         "type": "ContactCreate", "id": "c1", "locationId": "l1", "name": "Ada", "dnd": false,
     }));
-    assert_eq!((event_type.as_str(), change.contact_id.as_str()), (event_type::CONTACT_CREATED, "c1"));
+    assert_eq!(
+        (event_type.as_str(), change.contact_id.as_str()),
+        (event_type::CONTACT_CREATED, "c1")
+    );
     assert_eq!((change.dnd, change.dnd_channels), (Some(false), None));
     let (event_type, change) =
         contact(&json!({"type": "contact.created", "contact": {"id": "c2", "firstName": "Bo"}}));
-    assert_eq!((event_type.as_str(), change.contact_id.as_str()), (event_type::CONTACT_CREATED, "c2"));
+    assert_eq!(
+        (event_type.as_str(), change.contact_id.as_str()),
+        (event_type::CONTACT_CREATED, "c2")
+    );
     assert_eq!(change.contact.first_name.as_deref(), Some("Bo"));
     let (event_type, _) = contact(&json!({"type": "ContactUpdate", "id": "c1"}));
     assert_eq!(event_type, event_type::CONTACT_UPDATED);
@@ -173,7 +229,10 @@ fn other_events_are_kept_as_they_came() {
     assert_eq!(event.event_type, "highlevel.contact_tag_update");
     assert_eq!(event.data.get().as_bytes(), body);
     let install = read_json(&json!({"type": "INSTALL", "webhookId": "w9"})).unwrap();
-    assert_eq!((install.contact_id, install.event.id.as_str()), (None, "w9"));
+    assert_eq!(
+        (install.contact_id, install.event.id.as_str()),
+        (None, "w9")
+    );
     let workflow = read_json(&json!({"contact_id": "c1", "workflow": {"id": "f"}})).unwrap();
     assert_eq!(workflow.event.event_type, "highlevel.workflow");
 }
@@ -187,10 +246,19 @@ fn an_unknown_type_with_a_contact_and_a_message_is_a_message() {
 #[test]
 fn a_missing_contact_is_said_where_its_shape_has_it() {
     for (payload, pointer) in [
-        (json!({"type": "InboundMessage", "body": "Hi"}), "/contactId"),
-        (json!({"type": "contact.reply", "message": "Hi"}), "/contact/id"),
+        (
+            json!({"type": "InboundMessage", "body": "Hi"}),
+            "/contactId",
+        ),
+        (
+            json!({"type": "contact.reply", "message": "Hi"}),
+            "/contact/id",
+        ),
         (json!({"type": "ContactCreate", "name": "Ada"}), "/id"),
-        (json!({"type": "contact.created", "contact": {}}), "/contact/id"),
+        (
+            json!({"type": "contact.created", "contact": {}}),
+            "/contact/id",
+        ),
         (json!({"message": "Hi", "contact_id": " "}), "/contact_id"),
         (json!({}), "/contact_id"),
     ] {
@@ -203,7 +271,10 @@ fn a_missing_contact_is_said_where_its_shape_has_it() {
 fn broken_json_is_told_with_its_place() {
     let body = b"{\"contact_id\":\"c\",\n\"message\":\"say \"hi\"\"}";
     let error = read(None, body, "/webhook", received_at()).unwrap_err();
-    assert!(matches!(error, PayloadError::Malformed { line: 2, .. }), "{error:?}");
+    assert!(
+        matches!(error, PayloadError::Malformed { line: 2, .. }),
+        "{error:?}"
+    );
     let error = read(None, b"[]", "/webhook", received_at()).unwrap_err();
     assert!(matches!(error, PayloadError::Malformed { .. }), "{error:?}");
 }
@@ -213,5 +284,8 @@ fn the_same_workflow_call_within_a_minute_is_the_same_event() {
     let payload = json!({"contact_id": "c", "message": "Hi"});
     let id = |payload: &Value| read_json(payload).unwrap().event.id;
     assert_eq!(id(&payload), id(&payload));
-    assert_ne!(id(&payload), id(&json!({"contact_id": "c", "message": "Hi again"})));
+    assert_ne!(
+        id(&payload),
+        id(&json!({"contact_id": "c", "message": "Hi again"}))
+    );
 }

@@ -44,7 +44,11 @@ impl BatchView {
             message_count: batch.sequence,
             messages: messages.into_iter().map(|message| message.text).collect(),
             time_elapsed: seconds(batch.opened_at, end),
-            time_remaining: if is_open { (f64::from(wait_seconds) - quiet).max(0.0) } else { 0.0 },
+            time_remaining: if is_open {
+                (f64::from(wait_seconds) - quiet).max(0.0)
+            } else {
+                0.0
+            },
             timer_active: is_open,
         })
     }

@@ -45,7 +45,12 @@ pub(crate) async fn set_wait(
 ) -> Result<Json<Value>, Problem> {
     let wait_seconds = read_wait(body.get("batch_wait_time"))?;
     let now = state.clock.now();
-    ask(setting::set_batch_wait_seconds(&state.database, wait_seconds, now)).await?;
+    ask(setting::set_batch_wait_seconds(
+        &state.database,
+        wait_seconds,
+        now,
+    ))
+    .await?;
     let id = Uuid::new_v4().to_string();
     let data = WaitChanged { wait_seconds };
     let event = Envelope::new(event_type::WAIT_CHANGED, id, "/batch-config", now, &data);
@@ -69,7 +74,10 @@ pub(crate) async fn queue(
         let mut details = BTreeMap::new();
         for batch in batch::open_batches(&state.database, MOST_DETAILS).await? {
             let contact = batch.contact_id.clone();
-            details.insert(contact, BatchView::read(&state.database, batch, wait, now).await?);
+            details.insert(
+                contact,
+                BatchView::read(&state.database, batch, wait, now).await?,
+            );
         }
         Ok((count, details))
     })
@@ -123,12 +131,11 @@ pub(crate) async fn force(
     Path(contact_id): Path<String>,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     let contact = ContactId::from(contact_id.as_str());
-    let (status, batch_id) =
-        match ask(batch::open_of_contact(&state.database, &contact)).await {
-            Ok(Some(batch)) => (StatusCode::OK, Some(batch.id.0)),
-            Ok(None) => return Err(Problem::not_found("This contact has no open batch.")),
-            Err(_) => (StatusCode::ACCEPTED, None),
-        };
+    let (status, batch_id) = match ask(batch::open_of_contact(&state.database, &contact)).await {
+        Ok(Some(batch)) => (StatusCode::OK, Some(batch.id.0)),
+        Ok(None) => return Err(Problem::not_found("This contact has no open batch.")),
+        Err(_) => (StatusCode::ACCEPTED, None),
+    };
     let now = state.clock.now();
     let data = FlushRequested {
         contact_id: contact_id.clone(),
@@ -136,9 +143,17 @@ pub(crate) async fn force(
         trigger: FlushTrigger::Operator,
     };
     let id = Uuid::new_v4().to_string();
-    let event =
-        Envelope::new(event_type::FLUSH_REQUESTED, id, "/force-process-batch", now, &data);
-    state.ingress.publish(&client, vec![event.with_subject(&contact_id)]).await?;
+    let event = Envelope::new(
+        event_type::FLUSH_REQUESTED,
+        id,
+        "/force-process-batch",
+        now,
+        &data,
+    );
+    state
+        .ingress
+        .publish(&client, vec![event.with_subject(&contact_id)])
+        .await?;
     let answer = json!({
         "status": "success",
         "message": "The batch is being closed.",
@@ -154,14 +169,18 @@ async fn current_wait(state: &State) -> Result<u32, Problem> {
 }
 
 fn read_wait(value: Option<&Value>) -> Result<u32, Problem> {
-    let seconds = value.and_then(Value::as_u64).and_then(|seconds| u32::try_from(seconds).ok());
-    seconds.filter(|seconds| WAIT_SECONDS.contains(seconds)).ok_or_else(|| {
-        let (from, to) = (WAIT_SECONDS.start(), WAIT_SECONDS.end());
-        Problem::out_of_range(
-            "/batch_wait_time",
-            format!("batch_wait_time must be a whole number of seconds from {from} to {to}."),
-        )
-    })
+    let seconds = value
+        .and_then(Value::as_u64)
+        .and_then(|seconds| u32::try_from(seconds).ok());
+    seconds
+        .filter(|seconds| WAIT_SECONDS.contains(seconds))
+        .ok_or_else(|| {
+            let (from, to) = (WAIT_SECONDS.start(), WAIT_SECONDS.end());
+            Problem::out_of_range(
+                "/batch_wait_time",
+                format!("batch_wait_time must be a whole number of seconds from {from} to {to}."),
+            )
+        })
 }
 
 #[cfg(test)]
@@ -175,9 +194,15 @@ mod tests {
         for accepted in [5, 30, 300] {
             assert_eq!(read_wait(Some(&json!(accepted))).unwrap(), accepted);
         }
-        for refused in
-            [json!(4), json!(301), json!(-5), json!(30.5), json!("30"), json!(null), json!(4_294_967_301_u64)]
-        {
+        for refused in [
+            json!(4),
+            json!(301),
+            json!(-5),
+            json!(30.5),
+            json!("30"),
+            json!(null),
+            json!(4_294_967_301_u64),
+        ] {
             assert!(read_wait(Some(&refused)).is_err(), "{refused}");
         }
         assert!(read_wait(None).is_err());

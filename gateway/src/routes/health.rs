@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 use super::timestamp;
 use crate::state::State;
 
-/// How long the database may take to answer.
-const PING_DEADLINE: Duration = Duration::from_secs(2);
+/// How long the database may take to answer. Kubernetes gives a probe one second by default, and the
+/// answer must be there in time when the database is down.
+const PING_DEADLINE: Duration = Duration::from_millis(800);
 
 /// The process is alive.
 pub(crate) async fn alive(FromState(state): FromState<State>) -> Json<Value> {
@@ -23,7 +24,11 @@ pub(crate) async fn alive(FromState(state): FromState<State>) -> Json<Value> {
 /// accepted while the database is down.
 pub(crate) async fn ready(FromState(state): FromState<State>) -> (StatusCode, Json<Value>) {
     let ping = tokio::time::timeout(PING_DEADLINE, state.database.ping());
-    let database = if matches!(ping.await, Ok(Ok(()))) { "up" } else { "down" };
+    let database = if matches!(ping.await, Ok(Ok(()))) {
+        "up"
+    } else {
+        "down"
+    };
     let broker = match state.ingress.status() {
         PublisherStatus::Ready => "ready",
         PublisherStatus::Blocked => "blocked",

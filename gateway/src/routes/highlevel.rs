@@ -32,10 +32,16 @@ pub(crate) async fn webhook(
     let now = state.clock.now();
     let content_type = delivery.content_type.as_deref();
     let reading = read(content_type, &delivery.body, SOURCE, now).map_err(|error| {
-        warn!(provider = "highlevel", "Could not read a verified webhook: {error}.");
+        warn!(
+            provider = "highlevel",
+            "Could not read a verified webhook: {error}."
+        );
         problem(&error)
     })?;
-    state.ingress.publish(&delivery, vec![reading.event]).await?;
+    state
+        .ingress
+        .publish(&delivery, vec![reading.event])
+        .await?;
     Ok(Json(Accepted {
         status: "success",
         message: "Accepted.",

@@ -41,7 +41,10 @@ fn read(body: &[u8], now: DateTime<Utc>) -> Result<Vec<Envelope>, Problem> {
         let detail = format!("A delivery may hold at most {MOST_EVENTS} events.");
         return Err(Problem::malformed(detail));
     }
-    originals.into_iter().map(|original| event(original, now)).collect()
+    originals
+        .into_iter()
+        .map(|original| event(original, now))
+        .collect()
 }
 
 fn event(original: &RawValue, now: DateTime<Utc>) -> Result<Envelope, Problem> {
@@ -57,18 +60,32 @@ fn event(original: &RawValue, now: DateTime<Utc>) -> Result<Envelope, Problem> {
         let event = Envelope::new(event_type::DEAL_STAGE_CHANGED, id, SOURCE, now, &change);
         return Ok(event.with_subject(subject));
     }
-    Ok(Envelope::new(&unrouted_type("hubspot", &name), id, SOURCE, now, &original))
+    Ok(Envelope::new(
+        &unrouted_type("hubspot", &name),
+        id,
+        SOURCE,
+        now,
+        &original,
+    ))
 }
 
 /// `subscriptionType`; newer forms of events call it `eventType`.
 fn event_name(fields: &Map<String, Value>) -> Option<&str> {
-    ["subscriptionType", "eventType"].iter().find_map(|field| fields.get(*field)?.as_str())
+    ["subscriptionType", "eventType"]
+        .iter()
+        .find_map(|field| fields.get(*field)?.as_str())
 }
 
 fn event_id(fields: &Map<String, Value>, name: &str) -> Option<String> {
     let number = |field| fields.get(field).and_then(Value::as_i64);
     let (portal, object) = (number("portalId")?, number("objectId")?);
-    Some(deal_event_id(portal, name, object, number("eventId"), number("occurredAt")?))
+    Some(deal_event_id(
+        portal,
+        name,
+        object,
+        number("eventId"),
+        number("occurredAt")?,
+    ))
 }
 
 /// The event as a deal that reached a stage, if it is one and has the fields for it.
@@ -82,14 +99,22 @@ fn stage_change(mut fields: Map<String, Value>, name: &str) -> Option<DealStageC
     if !concerns_a_deal || text("propertyName") != Some("dealstage") {
         return None;
     }
-    let stage = text("propertyValue").filter(|stage| !stage.is_empty())?.to_owned();
+    let stage = text("propertyValue")
+        .filter(|stage| !stage.is_empty())?
+        .to_owned();
     let number = |field| fields.get(field).and_then(Value::as_i64);
     let (portal_id, deal_id) = (number("portalId")?, number("objectId")?);
     let occurred_at_ms = number("occurredAt")?;
     for known in ["portalId", "objectId", "occurredAt", "propertyValue"] {
         fields.remove(known);
     }
-    Some(DealStageChanged { portal_id, deal_id, stage, occurred_at_ms, extra: fields })
+    Some(DealStageChanged {
+        portal_id,
+        deal_id,
+        stage,
+        occurred_at_ms,
+        extra: fields,
+    })
 }
 
 #[cfg(test)]
@@ -121,7 +146,10 @@ mod tests {
         assert_eq!(events[0].subject.as_deref(), Some("9007199254740993"));
         let data: DealStageChanged = events[0].data().unwrap();
         assert_eq!(data.deal_id, 9_007_199_254_740_993);
-        assert_eq!((data.portal_id, data.occurred_at_ms), (44_123_987, 1_795_262_398_500));
+        assert_eq!(
+            (data.portal_id, data.occurred_at_ms),
+            (44_123_987, 1_795_262_398_500)
+        );
         assert_eq!(data.stage, "presentationscheduled");
         assert_eq!(data.extra["novelty"], json!({"kept": true}));
         assert_eq!(data.extra["changeSource"], json!("CRM_UI"));
@@ -153,7 +181,10 @@ mod tests {
         let body = br#"[{"subscriptionType":"deal.creation",  "objectId":1}, {}]"#;
         let events = read(body, DateTime::<Utc>::UNIX_EPOCH).unwrap();
         assert_eq!(events[0].event_type, "hubspot.deal.creation");
-        assert_eq!(events[0].data.get(), r#"{"subscriptionType":"deal.creation",  "objectId":1}"#);
+        assert_eq!(
+            events[0].data.get(),
+            r#"{"subscriptionType":"deal.creation",  "objectId":1}"#
+        );
         assert_eq!(events[1].event_type, "hubspot.unknown");
         assert_ne!(events[0].id, events[1].id);
     }
@@ -167,7 +198,10 @@ mod tests {
     #[test]
     fn more_than_hubspot_sends_and_what_is_no_event_is_malformed() {
         let status = |body: &str| {
-            read(body.as_bytes(), DateTime::<Utc>::UNIX_EPOCH).unwrap_err().status().as_u16()
+            read(body.as_bytes(), DateTime::<Utc>::UNIX_EPOCH)
+                .unwrap_err()
+                .status()
+                .as_u16()
         };
         assert_eq!(status(&json!(vec![json!({}); 101]).to_string()), 400);
         assert_eq!(status("[1]"), 400);

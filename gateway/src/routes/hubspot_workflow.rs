@@ -30,10 +30,21 @@ fn read(body: &[u8], now: DateTime<Utc>) -> Result<Envelope, Problem> {
     let deal = Value::Object(json_object(body)?);
     let Some(change) = stage_change(&deal, now) else {
         let id = Uuid::new_v5(&Uuid::NAMESPACE_OID, body).to_string();
-        return Ok(Envelope::new(&unrouted_type("hubspot", "workflow"), id, SOURCE, now, &deal));
+        return Ok(Envelope::new(
+            &unrouted_type("hubspot", "workflow"),
+            id,
+            SOURCE,
+            now,
+            &deal,
+        ));
     };
-    let id =
-        deal_event_id(change.portal_id, "workflow", change.deal_id, None, change.occurred_at_ms);
+    let id = deal_event_id(
+        change.portal_id,
+        "workflow",
+        change.deal_id,
+        None,
+        change.occurred_at_ms,
+    );
     let subject = change.deal_id.to_string();
     let event = Envelope::new(event_type::DEAL_STAGE_CHANGED, id, SOURCE, now, &change);
     Ok(event.with_subject(subject))
@@ -47,7 +58,9 @@ fn stage_change(deal: &Value, now: DateTime<Utc>) -> Option<DealStageChanged> {
     let occurred_at_ms = find(deal, &["hs_lastmodifieddate"]).and_then(|text| milliseconds(&text));
     Some(DealStageChanged {
         portal_id: find(deal, &["portalId", "hs_portal_id"])?.parse().ok()?,
-        deal_id: find(deal, &["objectId", "hs_object_id", "id"])?.parse().ok()?,
+        deal_id: find(deal, &["objectId", "hs_object_id", "id"])?
+            .parse()
+            .ok()?,
         stage,
         occurred_at_ms: occurred_at_ms.unwrap_or(minute_ms),
         extra: Map::new(),
@@ -57,18 +70,23 @@ fn stage_change(deal: &Value, now: DateTime<Utc>) -> Option<DealStageChanged> {
 /// The first of these fields, at the top or in `properties`, where it may be `{value}`.
 fn find(deal: &Value, names: &[&str]) -> Option<String> {
     let places = [Some(deal), deal.get("properties")];
-    let values = places.into_iter().flatten().flat_map(|place| {
-        names.iter().filter_map(move |name| place.get(name))
-    });
-    values.map(|value| value.get("value").unwrap_or(value)).find_map(|value| match value {
-        Value::String(text) if !text.is_empty() => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
-    })
+    let values = places
+        .into_iter()
+        .flatten()
+        .flat_map(|place| names.iter().filter_map(move |name| place.get(name)));
+    values
+        .map(|value| value.get("value").unwrap_or(value))
+        .find_map(|value| match value {
+            Value::String(text) if !text.is_empty() => Some(text.clone()),
+            Value::Number(number) => Some(number.to_string()),
+            _ => None,
+        })
 }
 
 fn milliseconds(text: &str) -> Option<i64> {
-    let time = DateTime::parse_from_rfc3339(text).ok().map(|time| time.timestamp_millis());
+    let time = DateTime::parse_from_rfc3339(text)
+        .ok()
+        .map(|time| time.timestamp_millis());
     time.or_else(|| text.parse().ok())
 }
 
@@ -90,7 +108,10 @@ mod tests {
             let event = read(body.as_bytes(), DateTime::<Utc>::UNIX_EPOCH).unwrap();
             assert_eq!(event.event_type, event_type::DEAL_STAGE_CHANGED);
             let change: DealStageChanged = event.data().unwrap();
-            assert_eq!((change.portal_id, change.deal_id, change.stage.as_str()), (1, 2, "won"));
+            assert_eq!(
+                (change.portal_id, change.deal_id, change.stage.as_str()),
+                (1, 2, "won")
+            );
             assert_eq!(change.occurred_at_ms, 1_795_262_398_500);
         }
     }

@@ -1,7 +1,7 @@
 //! The routes: one module for each caller, and the questions about jobs, batches and health.
 
-pub(crate) mod batches;
 mod batch_view;
+pub(crate) mod batches;
 pub(crate) mod health;
 pub(crate) mod highlevel;
 pub(crate) mod hubspot;
@@ -75,7 +75,10 @@ mod tests {
 
     #[test]
     fn an_unknown_event_never_takes_the_name_of_one_that_workers_read() {
-        assert_eq!(unrouted_type("openai", "batch.completed"), "openai.batch.completed");
+        assert_eq!(
+            unrouted_type("openai", "batch.completed"),
+            "openai.batch.completed"
+        );
         assert_eq!(
             unrouted_type("openai", "response.queued"),
             "openai.unknown.response.queued"

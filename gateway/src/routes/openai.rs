@@ -48,7 +48,10 @@ fn read(delivery: &OpenAiDelivery, state: &State) -> Result<Envelope, Problem> {
     let name = event
         .event_type
         .ok_or_else(|| Problem::invalid_field("/type", "The type of the event is missing."))?;
-    let subject = event.data.and_then(|subject| subject.id).filter(|id| !id.is_empty());
+    let subject = event
+        .data
+        .and_then(|subject| subject.id)
+        .filter(|id| !id.is_empty());
 
     let now = state.clock.now();
     let id = delivery.webhook_id.as_str();
@@ -61,9 +64,16 @@ fn read(delivery: &OpenAiDelivery, state: &State) -> Result<Envelope, Problem> {
     };
     let response_id = subject
         .ok_or_else(|| Problem::invalid_field("/data/id", "The id of the response is missing."))?;
-    #[expect(clippy::cast_possible_truncation, reason = "Unix seconds fit, and saturate if not")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "Unix seconds fit, and saturate if not"
+    )]
     let created_at = event.created_at.map(|seconds| seconds as i64);
-    let ended = ResponseEnded { response_id: response_id.clone(), event_id: event.id, created_at };
+    let ended = ResponseEnded {
+        response_id: response_id.clone(),
+        event_id: event.id,
+        created_at,
+    };
     Ok(Envelope::new(event_type, id, SOURCE, now, &ended).with_subject(response_id))
 }
 

@@ -48,7 +48,10 @@ pub(crate) async fn generate(
         state.clock.now(),
         &request,
     );
-    state.ingress.publish(&client, vec![event.with_subject(job_id.to_string())]).await?;
+    state
+        .ingress
+        .publish(&client, vec![event.with_subject(job_id.to_string())])
+        .await?;
     let answer = Submitted {
         status: "submitted",
         job_id,
@@ -76,7 +79,12 @@ fn read(
     let refresh = match body.get("refresh") {
         None | Some(Value::Null) => false,
         Some(Value::Bool(refresh)) => *refresh,
-        Some(_) => return Err(Problem::invalid_field("/refresh", "refresh must be true or false.")),
+        Some(_) => {
+            return Err(Problem::invalid_field(
+                "/refresh",
+                "refresh must be true or false.",
+            ));
+        }
     };
     let (event_id, idempotency_key) =
         identity(idempotency_key(headers)?, &company_id, stage_ts.as_deref());
@@ -97,9 +105,10 @@ fn read(
 /// each request is a job of its own.
 fn identity(key: Option<&str>, company_id: &str, stage_ts: Option<&str>) -> (String, String) {
     match (key, stage_ts) {
-        (Some(key), _) => {
-            (generate_event_id(Some(key), company_id, ""), format!("key:{key}"))
-        }
+        (Some(key), _) => (
+            generate_event_id(Some(key), company_id, ""),
+            format!("key:{key}"),
+        ),
         (None, Some(stage_ts)) => (
             generate_event_id(None, company_id, stage_ts),
             format!("generate:{company_id}:{stage_ts}"),
@@ -113,10 +122,14 @@ fn identity(key: Option<&str>, company_id: &str, stage_ts: Option<&str>) -> (Str
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
-    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
-    let key = value.to_str().ok().map(str::trim).filter(|key| {
-        !key.is_empty() && key.len() <= LONGEST_KEY
-    });
+    let Some(value) = headers.get("idempotency-key") else {
+        return Ok(None);
+    };
+    let key = value
+        .to_str()
+        .ok()
+        .map(str::trim)
+        .filter(|key| !key.is_empty() && key.len() <= LONGEST_KEY);
     key.map(Some).ok_or_else(|| {
         Problem::malformed(format!(
             "Idempotency-Key must be 1 to {LONGEST_KEY} visible ASCII characters."
@@ -160,15 +173,22 @@ mod tests {
 
     fn request(key: Option<&'static str>, body: Value) -> (String, ResearchRequested) {
         let header = |key| {
-            (HeaderName::from_static("idempotency-key"), HeaderValue::from_static(key))
+            (
+                HeaderName::from_static("idempotency-key"),
+                HeaderValue::from_static(key),
+            )
         };
         let headers = HeaderMap::from_iter(key.map(header));
-        let Value::Object(body) = body else { panic!("a body is an object") };
+        let Value::Object(body) = body else {
+            panic!("a body is an object")
+        };
         read(&headers, body).unwrap()
     }
 
     fn refused(body: Value) -> Value {
-        let Value::Object(body) = body else { panic!("a body is an object") };
+        let Value::Object(body) = body else {
+            panic!("a body is an object")
+        };
         serde_json::to_value(read(&HeaderMap::new(), body).unwrap_err()).unwrap()
     }
 
@@ -220,8 +240,14 @@ mod tests {
         assert_eq!(refused(json!({}))["pointer"], "/companyId");
         assert_eq!(refused(json!({"companyId": " "}))["pointer"], "/companyId");
         assert_eq!(refused(json!({"companyId": [1]}))["pointer"], "/companyId");
-        assert_eq!(refused(json!({"companyId": 1, "company": "Acme"}))["pointer"], "/company");
-        assert_eq!(refused(json!({"companyId": 1, "refresh": "yes"}))["pointer"], "/refresh");
+        assert_eq!(
+            refused(json!({"companyId": 1, "company": "Acme"}))["pointer"],
+            "/company"
+        );
+        assert_eq!(
+            refused(json!({"companyId": 1, "refresh": "yes"}))["pointer"],
+            "/refresh"
+        );
         assert_eq!(refused(json!({}))["status"], 422);
     }
 }

@@ -29,18 +29,27 @@ mod tests {
     use crate::verify::Rejection;
 
     fn with(name: &'static str, value: &'static str) -> HeaderMap {
-        HeaderMap::from_iter([(HeaderName::from_static(name), HeaderValue::from_static(value))])
+        HeaderMap::from_iter([(
+            HeaderName::from_static(name),
+            HeaderValue::from_static(value),
+        )])
     }
 
     #[test]
     fn a_caller_is_known_by_the_key_it_shows() {
         let keys = [Secret::new("first"), Secret::new("second")];
-        assert_eq!(verify(&keys, &with("authorization", "Bearer second")), Ok(1));
+        assert_eq!(
+            verify(&keys, &with("authorization", "Bearer second")),
+            Ok(1)
+        );
         assert_eq!(verify(&keys, &with("x-api-key", "first")), Ok(0));
         let wrong = Err(Rejection::SignatureMismatch);
         assert_eq!(verify(&keys, &with("x-api-key", "firs")), wrong);
         let missing = Err(Rejection::MissingHeader);
-        assert_eq!(verify(&keys, &with("authorization", "Basic first")), missing);
+        assert_eq!(
+            verify(&keys, &with("authorization", "Basic first")),
+            missing
+        );
         assert_eq!(verify(&[], &with("x-api-key", "")), Err(Rejection::Closed));
     }
 }

@@ -85,8 +85,7 @@ impl FromRequest<State> for Verified<OpenAiDelivery> {
     async fn from_request(request: Request, state: &State) -> Result<Self, Problem> {
         let (parts, body) = read(request, state).await?;
         let secrets = &state.config.openai_secrets;
-        let verdict =
-            standard_webhooks::verify(secrets, &parts.headers, &body, state.clock.now());
+        let verdict = standard_webhooks::verify(secrets, &parts.headers, &body, state.clock.now());
         let webhook_id = believe::<OpenAiDelivery, _>(verdict, &parts, state)?;
         Ok(Self::new(OpenAiDelivery { webhook_id, body }))
     }
@@ -98,8 +97,12 @@ impl FromRequest<State> for Verified<HubSpotDelivery> {
     async fn from_request(request: Request, state: &State) -> Result<Self, Problem> {
         let (parts, body) = read(request, state).await?;
         let uri = public_uri(&parts, state);
-        let request =
-            SignedRequest { method: parts.method.as_str(), uri: &uri, headers: &parts.headers, body: &body };
+        let request = SignedRequest {
+            method: parts.method.as_str(),
+            uri: &uri,
+            headers: &parts.headers,
+            body: &body,
+        };
         let secrets = &state.config.hubspot_secrets;
         let verdict = hubspot::verify_v3(secrets, request, state.clock.now());
         believe::<HubSpotDelivery, _>(verdict, &parts, state)?;
@@ -113,8 +116,12 @@ impl FromRequest<State> for Verified<HubSpotWorkflowDelivery> {
     async fn from_request(request: Request, state: &State) -> Result<Self, Problem> {
         let (parts, body) = read(request, state).await?;
         let uri = public_uri(&parts, state);
-        let request =
-            SignedRequest { method: parts.method.as_str(), uri: &uri, headers: &parts.headers, body: &body };
+        let request = SignedRequest {
+            method: parts.method.as_str(),
+            uri: &uri,
+            headers: &parts.headers,
+            body: &body,
+        };
         let verdict = if state.config.hubspot_workflow_signatures {
             let secrets = &state.config.hubspot_secrets;
             hubspot::verify_workflow(secrets, request, state.clock.now())
@@ -131,8 +138,10 @@ impl FromRequest<State> for Verified<HighLevelDelivery> {
 
     async fn from_request(request: Request, state: &State) -> Result<Self, Problem> {
         let (mut parts, body) = read(request, state).await?;
-        let path_token =
-            Path::<String>::from_request_parts(&mut parts, state).await.ok().map(|Path(token)| token);
+        let path_token = Path::<String>::from_request_parts(&mut parts, state)
+            .await
+            .ok()
+            .map(|Path(token)| token);
         let keys = &state.config.highlevel_keys;
         let verdict = match Signature::of(&parts.headers, keys) {
             Some(signature) => signature.verify(keys, &body),
@@ -174,7 +183,9 @@ impl FromRequestParts<State> for Verified<Client> {
 pub(crate) fn remote_address(extensions: &Extensions) -> IpAddr {
     extensions
         .get::<ConnectInfo<SocketAddr>>()
-        .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(address)| address.ip())
+        .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(address)| {
+            address.ip()
+        })
 }
 
 async fn read(request: Request, state: &State) -> Result<(Parts, Bytes), Problem> {
@@ -194,8 +205,7 @@ fn believe<S: Sender, T>(
     parts: &Parts,
     state: &State,
 ) -> Result<T, Problem> {
-    verdict
-        .map_err(|rejection| refuse::<S>(rejection, parts, state, Problem::invalid_signature()))
+    verdict.map_err(|rejection| refuse::<S>(rejection, parts, state, Problem::invalid_signature()))
 }
 
 /// Logs and counts a request that was not believed. The answer is `problem`, or 429 for an address
@@ -208,7 +218,9 @@ fn refuse<S: Sender>(
 ) -> Problem {
     let address = remote_address(&parts.extensions);
     state.metrics.refused(S::PROVIDER, rejection.class());
-    let counted = state.limiter.count(Caller::stranger(address), Instant::now());
+    let counted = state
+        .limiter
+        .count(Caller::stranger(address), Instant::now());
     // A flood of forgeries must not become a flood of log lines.
     if counted.is_ok() {
         warn!(

@@ -2,7 +2,9 @@
 //! times where a key for it is configured.
 
 use axum::http::HeaderMap;
-use ring::signature::{ED25519, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey, VerificationAlgorithm};
+use ring::signature::{
+    ED25519, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey, VerificationAlgorithm,
+};
 
 use super::public_key::{Ed25519Key, RsaKey};
 use super::rejection::{Rejection, base64};
@@ -38,7 +40,10 @@ impl<'a> Signature<'a> {
             return Some(Self::Ed25519(value));
         }
         let legacy = !keys.rsa.is_empty();
-        legacy.then(|| present("x-wh-signature")).flatten().map(Self::Rsa)
+        legacy
+            .then(|| present("x-wh-signature"))
+            .flatten()
+            .map(Self::Rsa)
     }
 
     /// Checks the signature over the raw body with any of the keys.
@@ -64,7 +69,9 @@ impl<'a> Signature<'a> {
 /// # Errors
 /// [`Rejection::MissingHeader`] without one, else as [`Signature::verify`].
 pub fn verify(keys: &HighLevelKeys, headers: &HeaderMap, body: &[u8]) -> Result<(), Rejection> {
-    Signature::of(headers, keys).ok_or(Rejection::MissingHeader)?.verify(keys, body)
+    Signature::of(headers, keys)
+        .ok_or(Rejection::MissingHeader)?
+        .verify(keys, body)
 }
 
 fn check<'a>(
@@ -79,7 +86,11 @@ fn check<'a>(
     let text = std::str::from_utf8(value).map_err(|_| Rejection::MalformedSignature)?;
     let signature = base64(text)?;
     let mut keys = keys;
-    if keys.any(|key| UnparsedPublicKey::new(algorithm, key).verify(body, &signature).is_ok()) {
+    if keys.any(|key| {
+        UnparsedPublicKey::new(algorithm, key)
+            .verify(body, &signature)
+            .is_ok()
+    }) {
         Ok(())
     } else {
         Err(Rejection::SignatureMismatch)

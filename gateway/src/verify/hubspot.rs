@@ -65,14 +65,25 @@ pub fn verify_v3(
     let matches = secrets.iter().any(|secret| {
         let mut mac = Hmac::<Sha256>::new_from_slice(secret.expose().as_bytes())
             .expect("HMAC takes a key of any length");
-        for part in
-            [request.method.as_bytes(), uri.as_bytes(), request.body, signed_at.as_bytes()]
-        {
+        for part in [
+            request.method.as_bytes(),
+            uri.as_bytes(),
+            request.body,
+            signed_at.as_bytes(),
+        ] {
             mac.update(part);
         }
-        mac.finalize().into_bytes().as_slice().ct_eq(&signature).into()
+        mac.finalize()
+            .into_bytes()
+            .as_slice()
+            .ct_eq(&signature)
+            .into()
     });
-    if matches { Ok(()) } else { Err(Rejection::SignatureMismatch) }
+    if matches {
+        Ok(())
+    } else {
+        Err(Rejection::SignatureMismatch)
+    }
 }
 
 /// Checks a v2 signature, a plain digest, with any of the app's client secrets. A request that
@@ -105,7 +116,11 @@ pub fn verify_workflow(
             .finalize();
         digest.as_slice().ct_eq(&signature).into()
     });
-    if matches { Ok(()) } else { Err(Rejection::SignatureMismatch) }
+    if matches {
+        Ok(())
+    } else {
+        Err(Rejection::SignatureMismatch)
+    }
 }
 
 /// Decodes HubSpot's twelve escapes in one pass: `%253A` stays as it is.
@@ -115,7 +130,10 @@ fn decode_uri(uri: &str) -> String {
     while let Some(position) = rest.find('%') {
         decoded.push_str(&rest[..position]);
         rest = &rest[position..];
-        match DECODED_ESCAPES.iter().find(|(escape, _)| rest.starts_with(escape)) {
+        match DECODED_ESCAPES
+            .iter()
+            .find(|(escape, _)| rest.starts_with(escape))
+        {
             Some((escape, character)) => {
                 decoded.push(*character);
                 rest = &rest[escape.len()..];

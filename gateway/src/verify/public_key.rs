@@ -8,12 +8,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 /// What stands before the 32 bytes of an Ed25519 key in its SubjectPublicKeyInfo (RFC 8410 §4).
-const ED25519_PREFIX: [u8; 12] =
-    [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
+const ED25519_PREFIX: [u8; 12] = [
+    0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00,
+];
 
 /// `rsaEncryption` with its NULL parameters (RFC 8017 appendix A.1).
-const RSA_ALGORITHM: [u8; 15] =
-    [0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00];
+const RSA_ALGORITHM: [u8; 15] = [
+    0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00,
+];
 
 /// The smallest RSA key that is accepted: 2048 bits.
 const SMALLEST_MODULUS_BYTES: usize = 256;
@@ -53,7 +55,10 @@ impl Ed25519Key {
     /// # Errors
     /// [`KeyError`]
     pub fn parse_all(text: &str) -> Result<Vec<Self>, KeyError> {
-        encoded_keys(text)?.iter().map(|encoded| Self::parse(encoded)).collect()
+        encoded_keys(text)?
+            .iter()
+            .map(|encoded| Self::parse(encoded))
+            .collect()
     }
 
     fn parse(encoded: &str) -> Result<Self, KeyError> {
@@ -63,8 +68,14 @@ impl Ed25519Key {
             return Ok(Self(raw));
         }
         let bytes = STANDARD.decode(encoded).map_err(|_| KeyError::Encoding)?;
-        let raw = bytes.strip_prefix(ED25519_PREFIX.as_slice()).unwrap_or(&bytes);
-        if raw.len() == 32 { Ok(Self(raw.to_vec())) } else { Err(KeyError::NotEd25519) }
+        let raw = bytes
+            .strip_prefix(ED25519_PREFIX.as_slice())
+            .unwrap_or(&bytes);
+        if raw.len() == 32 {
+            Ok(Self(raw.to_vec()))
+        } else {
+            Err(KeyError::NotEd25519)
+        }
     }
 }
 
@@ -93,13 +104,24 @@ fn encoded_keys(text: &str) -> Result<Vec<String>, KeyError> {
     let keys: Vec<String> = if text.contains("-----BEGIN") {
         text.split(BEGIN)
             .skip(1)
-            .map(|block| block.split_once(END).map(|(content, _)| without_space(content)))
+            .map(|block| {
+                block
+                    .split_once(END)
+                    .map(|(content, _)| without_space(content))
+            })
             .collect::<Option<_>>()
             .ok_or(KeyError::Encoding)?
     } else {
-        text.split(',').map(without_space).filter(|key| !key.is_empty()).collect()
+        text.split(',')
+            .map(without_space)
+            .filter(|key| !key.is_empty())
+            .collect()
     };
-    if keys.is_empty() { Err(KeyError::Empty) } else { Ok(keys) }
+    if keys.is_empty() {
+        Err(KeyError::Empty)
+    } else {
+        Ok(keys)
+    }
 }
 
 /// Unwraps `SubjectPublicKeyInfo { algorithm, subjectPublicKey BIT STRING }` to the `RSAPublicKey`.
@@ -124,7 +146,12 @@ fn element(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
         0..=0x7f => (usize::from(first), rest),
         0x81..=0x84 => {
             let (bytes, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
-            (bytes.iter().fold(0, |length, &byte| length << 8 | usize::from(byte)), rest)
+            (
+                bytes
+                    .iter()
+                    .fold(0, |length, &byte| length << 8 | usize::from(byte)),
+                rest,
+            )
         }
         _ => return None,
     };
@@ -154,9 +181,22 @@ mod tests {
 
     #[test]
     fn several_keys_can_be_given_for_rotation() {
-        assert_eq!(Ed25519Key::parse_all(&format!("{PEM}{PEM}")).unwrap().len(), 2);
-        assert_eq!(Ed25519Key::parse_all(&format!("{PEM},{PEM}")).unwrap().len(), 2);
-        assert_eq!(Ed25519Key::parse_all(&format!("{SPKI}, {HEX}")).unwrap().len(), 2);
+        assert_eq!(
+            Ed25519Key::parse_all(&format!("{PEM}{PEM}")).unwrap().len(),
+            2
+        );
+        assert_eq!(
+            Ed25519Key::parse_all(&format!("{PEM},{PEM}"))
+                .unwrap()
+                .len(),
+            2
+        );
+        assert_eq!(
+            Ed25519Key::parse_all(&format!("{SPKI}, {HEX}"))
+                .unwrap()
+                .len(),
+            2
+        );
     }
 
     #[test]

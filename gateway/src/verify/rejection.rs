@@ -81,5 +81,7 @@ pub(super) fn within_window(now: i64, timestamp: i64, tolerance: i64) -> Result<
 
 /// Strict base64: standard alphabet, padding required.
 pub(super) fn base64(text: &str) -> Result<Vec<u8>, Rejection> {
-    STANDARD.decode(text).map_err(|_| Rejection::MalformedSignature)
+    STANDARD
+        .decode(text)
+        .map_err(|_| Rejection::MalformedSignature)
 }

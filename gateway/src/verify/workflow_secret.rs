@@ -25,11 +25,19 @@ pub fn verify(
         return Err(Rejection::Closed);
     }
     let signature = text(headers, "x-webhook-signature");
-    let tokens = [bearer(headers), text(headers, "x-webhook-token"), path_token];
+    let tokens = [
+        bearer(headers),
+        text(headers, "x-webhook-token"),
+        path_token,
+    ];
     if signature.is_none() && tokens.iter().all(Option::is_none) {
         return Err(Rejection::MissingHeader);
     }
-    if tokens.into_iter().flatten().any(|token| position(secrets, token).is_some()) {
+    if tokens
+        .into_iter()
+        .flatten()
+        .any(|token| position(secrets, token).is_some())
+    {
         return Ok(());
     }
     match signature {
@@ -39,7 +47,9 @@ pub fn verify(
 }
 
 fn verify_signature(secrets: &[Secret], signature: &str, body: &[u8]) -> Result<(), Rejection> {
-    let digits = signature.strip_prefix("sha256=").ok_or(Rejection::MalformedSignature)?;
+    let digits = signature
+        .strip_prefix("sha256=")
+        .ok_or(Rejection::MalformedSignature)?;
     let signature = hex::decode(digits).map_err(|_| Rejection::MalformedSignature)?;
     let matches = secrets.iter().any(|secret| {
         let mut mac = Hmac::<Sha256>::new_from_slice(secret.expose().as_bytes())
@@ -47,7 +57,11 @@ fn verify_signature(secrets: &[Secret], signature: &str, body: &[u8]) -> Result<
         mac.update(body);
         mac.verify_slice(&signature).is_ok()
     });
-    if matches { Ok(()) } else { Err(Rejection::SignatureMismatch) }
+    if matches {
+        Ok(())
+    } else {
+        Err(Rejection::SignatureMismatch)
+    }
 }
 
 #[cfg(test)]
@@ -86,15 +100,29 @@ mod tests {
             assert_eq!(verify(&secrets(), &token, BODY, None), Ok(()));
             let signed = with("x-webhook-signature", &signature(secret));
             assert_eq!(verify(&secrets(), &signed, BODY, None), Ok(()));
-            assert_eq!(verify(&secrets(), &HeaderMap::new(), BODY, Some(secret)), Ok(()));
+            assert_eq!(
+                verify(&secrets(), &HeaderMap::new(), BODY, Some(secret)),
+                Ok(())
+            );
         }
     }
 
     #[test]
     fn anything_else_is_refused() {
         let wrong = Err(Rejection::SignatureMismatch);
-        assert_eq!(verify(&secrets(), &with("authorization", "Bearer no"), BODY, None), wrong);
-        assert_eq!(verify(&secrets(), &with("x-webhook-token", "old-secre"), BODY, None), wrong);
+        assert_eq!(
+            verify(&secrets(), &with("authorization", "Bearer no"), BODY, None),
+            wrong
+        );
+        assert_eq!(
+            verify(
+                &secrets(),
+                &with("x-webhook-token", "old-secre"),
+                BODY,
+                None
+            ),
+            wrong
+        );
         assert_eq!(verify(&secrets(), &HeaderMap::new(), BODY, Some("")), wrong);
         let signed = with("x-webhook-signature", &signature("old-secret"));
         assert_eq!(verify(&secrets(), &signed, b"other body", None), wrong);
@@ -107,6 +135,9 @@ mod tests {
     fn without_a_secret_the_route_is_closed_and_without_a_proof_it_is_missing() {
         let empty = HeaderMap::new();
         assert_eq!(verify(&[], &empty, BODY, Some("")), Err(Rejection::Closed));
-        assert_eq!(verify(&secrets(), &empty, BODY, None), Err(Rejection::MissingHeader));
+        assert_eq!(
+            verify(&secrets(), &empty, BODY, None),
+            Err(Rejection::MissingHeader)
+        );
     }
 }

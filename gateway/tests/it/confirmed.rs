@@ -3,7 +3,9 @@
 use axum::body::Body;
 use axum::http::{HeaderValue, Request};
 use entities::JobId;
-use messages::{Envelope, FlushRequested, FlushTrigger, MessageReceived, ResearchRequested, ResponseEnded};
+use messages::{
+    Envelope, FlushRequested, FlushTrigger, MessageReceived, ResearchRequested, ResponseEnded,
+};
 use serde_json::json;
 use test_support::Broker;
 
@@ -21,7 +23,10 @@ async fn waiting(broker: &Broker, queue: &str) -> Vec<Envelope> {
 }
 
 fn types(events: &[Envelope]) -> Vec<&str> {
-    events.iter().map(|event| event.event_type.as_str()).collect()
+    events
+        .iter()
+        .map(|event| event.event_type.as_str())
+        .collect()
 }
 
 fn start() -> (Broker, Gateway) {
@@ -39,7 +44,10 @@ async fn an_ended_response_waits_for_the_completion_worker() {
     assert_eq!(answer.status, 202, "{}", answer.body);
     let events = waiting(&broker, "research.completion").await;
     assert_eq!(types(&events), ["openai.response.completed"]);
-    assert_eq!((events[0].id.as_str(), events[0].subject.as_deref()), ("wh_1", Some("resp_1")));
+    assert_eq!(
+        (events[0].id.as_str(), events[0].subject.as_deref()),
+        ("wh_1", Some("resp_1"))
+    );
     let ended: ResponseEnded = events[0].data().unwrap();
     assert_eq!(ended.event_id.as_deref(), Some("evt_1"));
     assert_eq!(ended.created_at, Some(1_795_262_390));
@@ -65,8 +73,14 @@ async fn each_event_of_a_hubspot_delivery_becomes_a_message() {
             "propertyValue": "won",
         })
     };
-    let body = json!([event(1, "dealstage"), event(2, "amount"), event(3, "dealstage")]);
-    let answer = gateway.send(hubspot("/webhook/hubspot?app=1", &body.to_string())).await;
+    let body = json!([
+        event(1, "dealstage"),
+        event(2, "amount"),
+        event(3, "dealstage")
+    ]);
+    let answer = gateway
+        .send(hubspot("/webhook/hubspot?app=1", &body.to_string()))
+        .await;
     assert_eq!(answer.status, 200, "{}", answer.body);
     let mut deals: Vec<_> = waiting(&broker, "research.submission")
         .await
@@ -88,10 +102,32 @@ async fn a_message_of_each_shape_waits_for_the_batching_worker() {
     let native = r#"{"type":"InboundMessage","contactId":"c1","body":"one","webhookId":"w1"}"#;
     for (request, contact) in [
         (highlevel("/webhook", native), "c1"),
-        (highlevel("/webhook/highlevel", &native.replace("c1", "c2")), "c2"),
-        (workflow("application/json; charset=utf-8", r#"{"contact_id":"c3","message":"x"}"#), "c3"),
-        (workflow("application/x-www-form-urlencoded", "contact[id]=c4&message[body]=x"), "c4"),
-        (unproven("POST", &path, r#"{"type":"contact.reply","contact":{"id":"c5"},"message":"x"}"#), "c5"),
+        (
+            highlevel("/webhook/highlevel", &native.replace("c1", "c2")),
+            "c2",
+        ),
+        (
+            workflow(
+                "application/json; charset=utf-8",
+                r#"{"contact_id":"c3","message":"x"}"#,
+            ),
+            "c3",
+        ),
+        (
+            workflow(
+                "application/x-www-form-urlencoded",
+                "contact[id]=c4&message[body]=x",
+            ),
+            "c4",
+        ),
+        (
+            unproven(
+                "POST",
+                &path,
+                r#"{"type":"contact.reply","contact":{"id":"c5"},"message":"x"}"#,
+            ),
+            "c5",
+        ),
     ] {
         let answer = gateway.send(request).await;
         assert_eq!(answer.status, 200, "{}", answer.body);
@@ -113,7 +149,12 @@ async fn research_is_accepted_with_the_id_of_the_job_and_twice_is_the_same_job()
     let body = r#"{"companyId":42,"stageTs":"t1","company":{"name":"Acme"},"deal_id":7}"#;
     let first = gateway.call("POST", "/generate", body).await;
     let second = gateway.call("POST", "/submit-job", body).await;
-    assert_eq!((first.status.as_u16(), second.status.as_u16()), (202, 202), "{}", first.body);
+    assert_eq!(
+        (first.status.as_u16(), second.status.as_u16()),
+        (202, 202),
+        "{}",
+        first.body
+    );
     let job_id = JobId::from_idempotency_key("generate:42:t1").to_string();
     for answer in [&first, &second] {
         assert_eq!(answer.body["status"], "submitted");
@@ -138,7 +179,10 @@ async fn an_idempotency_key_names_the_job() {
         let body = format!(r#"{{"companyId":1,"stageTs":"{stage}"}}"#);
         let mut request: Request<Body> = unproven("POST", "/generate", &body);
         let headers = request.headers_mut();
-        headers.insert("x-api-key", HeaderValue::from_static(crate::gateway::API_KEY));
+        headers.insert(
+            "x-api-key",
+            HeaderValue::from_static(crate::gateway::API_KEY),
+        );
         headers.insert("idempotency-key", HeaderValue::from_static("k1"));
         request
     };
@@ -173,7 +217,38 @@ async fn a_test_event_is_confirmed_and_the_gateway_is_ready_without_a_database()
     assert!(answer.body["latency_ms"].as_f64().unwrap() > 0.0);
     assert_eq!(types(&waiting(&broker, "unrouted").await), ["test.ping"]);
     let answer = gateway.send(unproven("GET", "/health/ready", "")).await;
-    assert_eq!((answer.status.as_u16(), &answer.body["status"]), (200, &"degraded".into()));
+    assert_eq!(
+        (answer.status.as_u16(), &answer.body["status"]),
+        (200, &"degraded".into())
+    );
     assert_eq!(answer.body["broker"]["status"], "ready");
     assert_eq!(answer.body["database"]["status"], "down");
+}
+
+/// The only test that sets up telemetry: it is one for the process.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clients_trace_goes_on_and_a_providers_starts_here() {
+    let _telemetry = telemetry::init("gateway-test").unwrap();
+    let (broker, gateway) = start();
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let header = HeaderValue::from_str(&format!("00-{trace}-00f067aa0ba902b7-01")).unwrap();
+
+    let mut request = unproven("POST", "/generate", r#"{"companyId":1}"#);
+    request.headers_mut().insert(
+        "x-api-key",
+        HeaderValue::from_static(crate::gateway::API_KEY),
+    );
+    request.headers_mut().insert("traceparent", header.clone());
+    assert_eq!(gateway.send(request).await.status, 202);
+    let events = waiting(&broker, "research.submission").await;
+    assert!(events[0].traceparent.as_deref().unwrap().contains(trace));
+
+    let mut delivery = openai(
+        "wh_3",
+        r#"{"type":"response.failed","data":{"id":"resp_1"}}"#,
+    );
+    delivery.headers_mut().insert("traceparent", header);
+    assert_eq!(gateway.send(delivery).await.status, 202);
+    let events = waiting(&broker, "research.completion").await;
+    assert!(!events[0].traceparent.as_deref().unwrap().contains(trace));
 }

@@ -59,7 +59,9 @@ impl Gateway {
         ];
         variables.extend(more);
         let config = Config::read(Environment::from_pairs(variables)).unwrap();
-        Self(router(State::new(config, Clock::stopped_at(now())).unwrap()))
+        Self(router(
+            State::new(config, Clock::stopped_at(now())).unwrap(),
+        ))
     }
 
     /// Neither broker nor database: for what is refused before either is needed.
@@ -74,11 +76,14 @@ impl Gateway {
         let body = if bytes.is_empty() {
             Value::Null
         } else {
-            serde_json::from_slice(&bytes).unwrap_or_else(|error| {
-                panic!("{error}: {}", String::from_utf8_lossy(&bytes))
-            })
+            serde_json::from_slice(&bytes)
+                .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&bytes)))
         };
-        Answer { status: parts.status, headers: parts.headers, body }
+        Answer {
+            status: parts.status,
+            headers: parts.headers,
+            body,
+        }
     }
 
     /// Sends an operator's or client's request.
@@ -100,14 +105,27 @@ impl Answer {
         assert_eq!(self.headers["content-type"], "application/problem+json");
         assert_eq!(self.body["status"], status);
         for field in ["title", "detail"] {
-            assert!(self.body[field].as_str().is_some_and(|text| !text.is_empty()), "{field}");
+            assert!(
+                self.body[field]
+                    .as_str()
+                    .is_some_and(|text| !text.is_empty()),
+                "{field}"
+            );
         }
-        self.body["type"].as_str().unwrap().strip_prefix("/problems/").unwrap()
+        self.body["type"]
+            .as_str()
+            .unwrap()
+            .strip_prefix("/problems/")
+            .unwrap()
     }
 
     /// The seconds after which the sender should try again.
     pub(crate) fn retry_after(&self) -> u64 {
-        self.headers["retry-after"].to_str().unwrap().parse().unwrap()
+        self.headers["retry-after"]
+            .to_str()
+            .unwrap()
+            .parse()
+            .unwrap()
     }
 }
 
@@ -119,7 +137,9 @@ pub(crate) fn now() -> DateTime<Utc> {
 /// A delivery of OpenAI.
 pub(crate) fn openai(webhook_id: &str, body: &str) -> Request<Body> {
     let timestamp = now().timestamp();
-    let key = BASE64_STANDARD.decode(OPENAI_SECRET.trim_start_matches("whsec_")).unwrap();
+    let key = BASE64_STANDARD
+        .decode(OPENAI_SECRET.trim_start_matches("whsec_"))
+        .unwrap();
     let signature = sign(&key, &[webhook_id, ".", &timestamp.to_string(), ".", body]);
     post("/webhook/openai", body)
         .header("webhook-id", webhook_id)
@@ -163,7 +183,11 @@ pub(crate) fn workflow(content_type: &str, body: &str) -> Request<Body> {
 
 /// A request without any proof.
 pub(crate) fn unproven(method: &str, path: &str, body: &str) -> Request<Body> {
-    Request::builder().method(method).uri(path).body(Body::from(body.to_owned())).unwrap()
+    Request::builder()
+        .method(method)
+        .uri(path)
+        .body(Body::from(body.to_owned()))
+        .unwrap()
 }
 
 fn post(path: &str, body: &str) -> axum::http::request::Builder {

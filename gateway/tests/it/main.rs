@@ -1,6 +1,8 @@
 //! The gateway from outside: signatures against the shared vectors, requests through the router,
 //! and, with a real RabbitMQ and database, what arrives where.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod broker_away;
 mod confirmed;
 mod gateway;

@@ -32,7 +32,16 @@ async fn write(database: &DatabaseConnection, contact: &str, text: &str, seconds
         conversation_provider_id: None,
     };
     let transaction = entities::begin(database).await.unwrap();
-    add_message(&transaction, &ContactId::from(contact), message, route, None, at).await.unwrap();
+    add_message(
+        &transaction,
+        &ContactId::from(contact),
+        message,
+        route,
+        None,
+        at,
+    )
+    .await
+    .unwrap();
     transaction.commit().await.unwrap();
 }
 
@@ -73,8 +82,14 @@ async fn a_contact_is_shown_with_the_open_batch_else_the_latest_else_none() {
     assert_eq!(answer.body["has_active_batch"], true);
     assert_eq!(answer.body["batch"]["state"], "open");
 
-    let id = batch::open_of_contact(&connection, &"c1".into()).await.unwrap().unwrap().id;
-    batch::close(&connection, id, batch::ClosedBy::Operator, now()).await.unwrap();
+    let id = batch::open_of_contact(&connection, &"c1".into())
+        .await
+        .unwrap()
+        .unwrap()
+        .id;
+    batch::close(&connection, id, batch::ClosedBy::Operator, now())
+        .await
+        .unwrap();
     let answer = gateway.call("GET", "/batch-status/c1", "").await;
     assert_eq!(answer.body["has_active_batch"], false);
     assert_eq!(answer.body["batch"]["state"], "closed");
@@ -91,9 +106,14 @@ async fn a_new_wait_is_stored_for_all_pods_and_told_to_the_workers() {
     let gateway = Gateway::new(broker.amqp_url(), database.url());
     let answer = gateway.call("GET", "/batch-config", "").await;
     assert_eq!(answer.body["batch_wait_time"], 30, "{}", answer.body);
-    assert_eq!((&answer.body["min"], &answer.body["max"]), (&5.into(), &300.into()));
+    assert_eq!(
+        (&answer.body["min"], &answer.body["max"]),
+        (&5.into(), &300.into())
+    );
 
-    let answer = gateway.call("POST", "/batch-config", r#"{"batch_wait_time":45}"#).await;
+    let answer = gateway
+        .call("POST", "/batch-config", r#"{"batch_wait_time":45}"#)
+        .await;
     assert_eq!(answer.status, 200, "{}", answer.body);
     assert_eq!(answer.body["batch_wait_time"], 45);
     let another_pod = Gateway::new(broker.amqp_url(), database.url());
@@ -101,16 +121,23 @@ async fn a_new_wait_is_stored_for_all_pods_and_told_to_the_workers() {
     assert_eq!(answer.body["batch_wait_time"], 45);
     let messages = tokio::task::block_in_place(|| broker.waiting("chat.flush"));
     let event = Envelope::decode(messages[0]["payload"].as_str().unwrap().as_bytes()).unwrap();
-    assert_eq!(event.data::<WaitChanged>().unwrap(), WaitChanged { wait_seconds: 45 });
+    assert_eq!(
+        event.data::<WaitChanged>().unwrap(),
+        WaitChanged { wait_seconds: 45 }
+    );
 }
 
 #[tokio::test]
 async fn a_wait_out_of_range_changes_nothing() {
     let database = Database::sqlite().await;
     let gateway = Gateway::new(NO_BROKER, database.url());
-    let answer = gateway.call("POST", "/batch-config", r#"{"batch_wait_time":4}"#).await;
+    let answer = gateway
+        .call("POST", "/batch-config", r#"{"batch_wait_time":4}"#)
+        .await;
     assert_eq!(answer.problem(400), "out-of-range");
-    let stored = setting::batch_wait_seconds(&database.connect().await).await.unwrap();
+    let stored = setting::batch_wait_seconds(&database.connect().await)
+        .await
+        .unwrap();
     assert_eq!(stored, None);
 }
 
@@ -121,12 +148,21 @@ async fn the_open_batch_of_a_contact_can_be_forced() {
     write(&connection, "c1", "one", 1).await;
     let gateway = Gateway::new(broker.amqp_url(), database.url());
 
-    let answer = gateway.call("POST", "/force-process-batch/nobody", "").await;
+    let answer = gateway
+        .call("POST", "/force-process-batch/nobody", "")
+        .await;
     assert_eq!(answer.problem(404), "not-found");
     let answer = gateway.call("POST", "/force-process-batch/c1", "").await;
     assert_eq!(answer.status, 200, "{}", answer.body);
-    assert_eq!((&answer.body["status"], &answer.body["contact_id"]), (&"success".into(), &"c1".into()));
-    let id = batch::open_of_contact(&connection, &"c1".into()).await.unwrap().unwrap().id;
+    assert_eq!(
+        (&answer.body["status"], &answer.body["contact_id"]),
+        (&"success".into(), &"c1".into())
+    );
+    let id = batch::open_of_contact(&connection, &"c1".into())
+        .await
+        .unwrap()
+        .unwrap()
+        .id;
     let messages = tokio::task::block_in_place(|| broker.waiting("chat.flush"));
     assert_eq!(messages.len(), 1);
     let event = Envelope::decode(messages[0]["payload"].as_str().unwrap().as_bytes()).unwrap();
@@ -154,16 +190,37 @@ async fn a_job_is_found_by_its_id_and_is_unknown_until_a_worker_has_it() {
     let path = format!("/job-status/{}", new.id());
     let answer = gateway.call("GET", &path, "").await;
     assert_eq!(answer.problem(404), "not-found");
-    assert!(answer.body["detail"].as_str().unwrap().contains("not have been picked up yet"));
+    assert!(
+        answer.body["detail"]
+            .as_str()
+            .unwrap()
+            .contains("not have been picked up yet")
+    );
 
     let id = new.id().to_string();
     job::insert(&connection, new, now()).await.unwrap();
     let answer = gateway.call("GET", &path, "").await;
     assert_eq!(answer.status, 200, "{}", answer.body);
     assert_eq!(answer.body["job_id"], id.as_str());
-    assert_eq!((&answer.body["status"], &answer.body["company_name"]), (&"queued".into(), &"Acme".into()));
-    for missing in ["response_id", "submitted_at", "document_url", "usage", "completion", "error"] {
+    assert_eq!(
+        (&answer.body["status"], &answer.body["company_name"]),
+        (&"queued".into(), &"Acme".into())
+    );
+    for missing in [
+        "response_id",
+        "submitted_at",
+        "document_url",
+        "usage",
+        "completion",
+        "error",
+    ] {
         assert!(answer.body[missing].is_null(), "{missing}");
     }
-    assert_eq!(gateway.call("GET", "/job-status/resp_unknown", "").await.problem(404), "not-found");
+    assert_eq!(
+        gateway
+            .call("GET", "/job-status/resp_unknown", "")
+            .await
+            .problem(404),
+        "not-found"
+    );
 }

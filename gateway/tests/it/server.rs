@@ -10,7 +10,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::gateway::NO_BROKER;
 
-async fn start() -> (u16, CancellationToken, tokio::task::JoinHandle<anyhow::Result<()>>) {
+async fn start() -> (
+    u16,
+    CancellationToken,
+    tokio::task::JoinHandle<anyhow::Result<()>>,
+) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let environment =
@@ -69,5 +73,8 @@ async fn a_request_under_way_is_answered_before_the_gateway_stops() {
     stream.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
     let stopped = tokio::time::timeout(Duration::from_secs(5), serving).await;
-    stopped.expect("the gateway stops when nothing is under way").unwrap().unwrap();
+    stopped
+        .expect("the gateway stops when nothing is under way")
+        .unwrap()
+        .unwrap();
 }

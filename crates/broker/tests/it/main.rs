@@ -1,0 +1,21 @@
+//! What the crate promises, shown on a real RabbitMQ. Each test has a virtual host of its own, see
+//! [`stage`]; `./dev test -p broker` starts the server.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::needless_pass_by_value,
+    reason = "helpers of tests are tests too"
+)]
+
+mod dead_letters;
+mod outages;
+mod parking;
+mod proxy;
+mod publishing;
+mod reconnecting;
+mod retries;
+mod shutdown;
+mod stage;
+mod topology;
+mod tracing_context;
+mod verdicts;

@@ -1,0 +1,102 @@
+//! A broker behind a network that breaks.
+
+use std::time::{Duration, Instant};
+
+use broker::{Outgoing, PublishError, Publisher, PublisherStatus};
+use test_support::eventually;
+use tokio_util::sync::CancellationToken;
+
+use crate::proxy::{Network, Proxy};
+use crate::stage::{QUEUE, SOON, Stage, event, ready, settings_at};
+
+const DEADLINE: Duration = Duration::from_millis(500);
+
+/// A publisher that reaches the broker through a proxy, and notices silence after two seconds.
+async fn behind_a_proxy(stage: &Stage) -> (Proxy, Publisher) {
+    let url = stage.broker.amqp_url();
+    let proxy = Proxy::before(url).await;
+    let address = format!("{}?heartbeat=1", proxy.url(url));
+    let publisher = Publisher::start(settings_at(&address, DEADLINE));
+    ready(&publisher).await;
+    (proxy, publisher)
+}
+
+async fn publishes_again(publisher: &Publisher) {
+    eventually("publishing works again", SOON, async || {
+        publisher.publish(&Outgoing::event(event("after"))).await
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cut_connection_fails_publishing_within_the_deadline_and_heals() {
+    let stage = Stage::start().await;
+    let (proxy, publisher) = behind_a_proxy(&stage).await;
+    proxy.set(Network::Cut);
+    let started = Instant::now();
+    let error = publisher
+        .publish(&Outgoing::event(event("during")))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, PublishError::Broken(_) | PublishError::NotConnected),
+        "{error:?}"
+    );
+    assert!(started.elapsed() < DEADLINE * 3, "{:?}", started.elapsed());
+    eventually("the loss is noticed", SOON, async || {
+        match publisher.status() {
+            PublisherStatus::Disconnected => Ok(()),
+            other => Err(other),
+        }
+    })
+    .await;
+
+    proxy.set(Network::Up);
+    publishes_again(&publisher).await;
+    assert_eq!(stage.take(QUEUE.name()).await.id(), "after");
+}
+
+/// Half-open: the other side is gone and nobody says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_connection_fails_publishing_within_the_deadline_and_heals() {
+    let stage = Stage::start().await;
+    let (proxy, publisher) = behind_a_proxy(&stage).await;
+    proxy.set(Network::Silent);
+    let started = Instant::now();
+    let error = publisher
+        .publish(&Outgoing::event(event("during")))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, PublishError::TimedOut | PublishError::Broken(_)),
+        "{error:?}"
+    );
+    assert!(started.elapsed() < DEADLINE * 3, "{:?}", started.elapsed());
+
+    proxy.set(Network::Up);
+    publishes_again(&publisher).await;
+    assert_eq!(stage.take(QUEUE.name()).await.id(), "after");
+}
+
+/// How a worker publishes: it has nobody to send an error to.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_publishes_until_the_broker_is_back_or_it_is_stopped() {
+    let stage = Stage::start().await;
+    let (proxy, publisher) = behind_a_proxy(&stage).await;
+    proxy.set(Network::Cut);
+    let messages = [Outgoing::event(event("patient"))];
+
+    let stopped = CancellationToken::new();
+    stopped.cancel();
+    publisher
+        .publish_all_until(&messages, &stopped)
+        .await
+        .unwrap_err();
+
+    let never = CancellationToken::new();
+    let publishing = publisher.publish_all_until(&messages, &never);
+    let restoring = async { proxy.set(Network::Up) };
+    let (published, ()) = tokio::join!(publishing, restoring);
+    published.unwrap();
+    assert_eq!(stage.take(QUEUE.name()).await.id(), "patient");
+}
