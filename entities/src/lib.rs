@@ -18,6 +18,7 @@ pub mod effect;
 mod ids;
 pub mod job;
 pub mod message;
+pub mod pause;
 pub mod processed_event;
 pub mod reply;
 pub mod setting;

@@ -3,30 +3,88 @@
 use std::time::Duration;
 
 use broker::{Failure, Unavailable, Verdict};
+use chrono::Utc;
 use clients::{ClientError, ErrorKind, Provider};
-use entities::is_transient;
+use entities::{is_transient, pause};
 use messages::DecodeError;
-use sea_orm::DbErr;
+use sea_orm::{DatabaseConnection, DbErr};
+use tracing::warn;
 
 /// How long work waits for a person when a provider refuses our key. It is not burned into the
 /// parking lot: the key is the fault, not the message.
 const UNAUTHORIZED_WAIT: Duration = Duration::from_secs(120);
 
+/// The pause after a 429 that names no time.
+const USUAL_PAUSE: Duration = Duration::from_secs(5);
+
+/// A provider may ask for a day; we look again after an hour.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
+
 /// A verdict reached early.
 #[derive(Debug)]
-pub(crate) struct Halt(pub(crate) Verdict);
+pub(crate) struct Halt {
+    verdict: Verdict,
+    /// The provider that asked for a pause, and for how long.
+    pause: Option<(Provider, Duration)>,
+}
 
 /// What a handler's steps return.
 pub(crate) type Handled = Result<Verdict, Halt>;
 
-/// The verdict, by whichever way it was reached.
-pub(crate) fn settled(handled: Handled) -> Verdict {
-    handled.unwrap_or_else(|Halt(verdict)| verdict)
+/// The verdict, by whichever way it was reached. A pause that a provider asked for is noted for the
+/// workers of all pods.
+pub(crate) async fn settled(db: &DatabaseConnection, handled: Handled) -> Verdict {
+    let Halt { verdict, pause } = match handled {
+        Ok(verdict) => return verdict,
+        Err(halt) => halt,
+    };
+    if let Some((provider, wait)) = pause {
+        let until = Utc::now() + wait.min(LONGEST_PAUSE);
+        warn!(%provider, %until, "The provider asks for a pause; all its workers wait.");
+        if let Err(error) = pause::extend(db, name(provider), until).await {
+            warn!(%error, "The pause could not be noted; the other pods will meet the limit too.");
+        }
+    }
+    verdict
+}
+
+/// Stops here while the provider has asked for a pause, whichever pod it asked.
+pub(crate) async fn unless_paused(db: &DatabaseConnection, provider: Provider) -> Result<(), Halt> {
+    let now = Utc::now();
+    let Some(until) = pause::until(db, name(provider), now).await? else {
+        return Ok(());
+    };
+    let left = (until - now).to_std().unwrap_or_default();
+    // Not all at the same moment, or the limit is met again.
+    let spread = Duration::from_secs(rand::random_range(0..=left.as_secs() / 4 + 2));
+    Err(Halt::from(Verdict::Snooze {
+        reason: "provider_paused",
+        delay: left + spread,
+    }))
+}
+
+fn name(provider: Provider) -> &'static str {
+    match provider {
+        Provider::OpenAi => "openai",
+        Provider::HubSpot => "hubspot",
+        Provider::HighLevel => "highlevel",
+        Provider::Google => "google",
+        Provider::Notify => "notify",
+    }
+}
+
+impl From<Verdict> for Halt {
+    fn from(verdict: Verdict) -> Self {
+        Self {
+            verdict,
+            pause: None,
+        }
+    }
 }
 
 impl From<DbErr> for Halt {
     fn from(error: DbErr) -> Self {
-        Self(if is_transient(&error) {
+        Self::from(if is_transient(&error) {
             Verdict::Hold(unavailable(&error))
         } else {
             retry_later("database_error", error.to_string())
@@ -40,7 +98,7 @@ impl From<DecodeError> for Halt {
             Some(source) => format!("{error}: {source}"),
             None => error.to_string(),
         };
-        Self(Verdict::Poison(Failure::new("unreadable", detail)))
+        Self::from(Verdict::Poison(Failure::new("unreadable", detail)))
     }
 }
 
@@ -48,14 +106,17 @@ impl From<DecodeError> for Halt {
 impl From<ClientError> for Halt {
     fn from(error: ClientError) -> Self {
         let reason = reason(&error);
-        Self(match error.kind() {
+        let limited = error.status() == Some(429) || error.retry_after().is_some();
+        let pause = limited.then(|| (error.provider(), error.retry_after().unwrap_or(USUAL_PAUSE)));
+        let verdict = match error.kind() {
             ErrorKind::NotDone { .. } | ErrorKind::Unknown => Verdict::RetryLater {
                 delay: error.retry_after(),
                 failure: Failure::new(reason, error.to_string()),
             },
             ErrorKind::Unauthorized => unauthorized(&error),
             ErrorKind::Permanent { .. } | ErrorKind::NotFound => give_up(reason, error.to_string()),
-        })
+        };
+        Self { verdict, pause }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Events processed once, effects had once, settings for all pods.
 
-use entities::{effect, processed_event, setting};
+use entities::{effect, pause, processed_event, setting};
 use sea_orm::DbErr;
 use serde_json::json;
 
@@ -19,6 +19,7 @@ on_both_databases!(
     of_many_who_start_an_effect_at_once_one_is_fresh,
     the_last_value_of_a_setting_counts,
     a_wait_that_is_no_number_is_an_error,
+    the_longest_pause_of_a_provider_counts_until_it_is_over,
 );
 
 async fn an_event_is_new_once_for_each_consumer(fresh: Fresh) {
@@ -177,4 +178,19 @@ async fn a_wait_that_is_no_number_is_an_error(fresh: Fresh) {
 
     assert!(matches!(error, DbErr::Type(_)), "{error}");
     assert!(!entities::is_transient(&error));
+}
+
+async fn the_longest_pause_of_a_provider_counts_until_it_is_over(fresh: Fresh) {
+    let db = fresh.migrated().await;
+    let until = async |now| pause::until(&db, "openai", at(now)).await.unwrap();
+    assert_eq!(until(0).await, None);
+
+    for seconds in [30, 60, 10] {
+        pause::extend(&db, "openai", at(seconds)).await.unwrap();
+    }
+
+    assert_eq!(until(0).await, Some(at(60)));
+    assert_eq!(until(59).await, Some(at(60)));
+    assert_eq!(until(60).await, None);
+    assert_eq!(pause::until(&db, "google", at(0)).await.unwrap(), None);
 }

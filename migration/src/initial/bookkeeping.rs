@@ -1,4 +1,5 @@
-//! What makes things happen once: the effects ledger, the processed events; and the settings.
+//! What makes things happen once: the effects ledger, the processed events; the settings; and the
+//! pauses that providers ask for.
 
 use sea_orm_migration::{prelude::*, schema::*};
 
@@ -36,6 +37,15 @@ pub(super) async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .col(text("key").primary_key())
                 .col(text("value"))
                 .col(timestamp_with_time_zone("updated_at"))
+                .take(),
+        )
+        .await?;
+    manager
+        .create_table(
+            Table::create()
+                .table("provider_pauses")
+                .col(text("provider").primary_key())
+                .col(timestamp_with_time_zone("paused_until"))
                 .take(),
         )
         .await

@@ -27,10 +27,11 @@ pub(crate) struct Flush {
 
 impl Handler for Flush {
     async fn handle(&self, event: &Envelope, _: Attempt) -> Verdict {
-        settled(match event.event_type.as_str() {
+        let handled = match event.event_type.as_str() {
             event_type::WAIT_CHANGED => self.wait_changed(event).await,
             _ => self.flush(event).await,
-        })
+        };
+        settled(&self.db, handled).await
     }
 
     async fn give_up(&self, _: &Envelope, _: &Failure) -> Result<Vec<Outgoing>, Unavailable> {

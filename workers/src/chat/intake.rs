@@ -30,11 +30,12 @@ pub(crate) struct Intake {
 
 impl Handler for Intake {
     async fn handle(&self, event: &Envelope, _: Attempt) -> Verdict {
-        settled(match event.event_type.as_str() {
+        let handled = match event.event_type.as_str() {
             event_type::MESSAGE_RECEIVED => self.received(event).await,
             event_type::MESSAGE_SENT => self.sent(event).await,
             _ => self.contact_changed(event).await,
-        })
+        };
+        settled(&self.db, handled).await
     }
 
     async fn give_up(&self, _: &Envelope, _: &Failure) -> Result<Vec<Outgoing>, Unavailable> {

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use broker::{Attempt, Failure, Handler, Outgoing, Unavailable, Verdict};
 use chrono::{TimeDelta, Utc};
-use clients::ErrorKind;
+use clients::{ErrorKind, Provider};
 use entities::{JobId, document, effect, job};
 use messages::{
     BudgetExceeded, DocumentCreated, Envelope, ReplyFailed, ResearchFailed, event_type,
@@ -20,7 +20,7 @@ use messages::{
 use sea_orm::DatabaseConnection;
 use serde_json::{Value, json};
 
-use crate::halt::{Halt, Handled, give_up, retry_later, settled};
+use crate::halt::{Halt, Handled, give_up, retry_later, settled, unless_paused};
 
 /// After this time no note that was started can still be on its way.
 const IN_FLIGHT: TimeDelta = TimeDelta::seconds(45);
@@ -38,7 +38,7 @@ pub(crate) struct Notification {
 
 impl Handler for Notification {
     async fn handle(&self, event: &Envelope, _: Attempt) -> Verdict {
-        settled(self.notify(event).await)
+        settled(&self.db, self.notify(event).await).await
     }
 
     async fn give_up(&self, _: &Envelope, _: &Failure) -> Result<Vec<Outgoing>, Unavailable> {
@@ -96,6 +96,7 @@ impl Notification {
             )
             .await;
         if let (Some(deal_id), Some(hubspot)) = (&job.deal_id, &self.hubspot) {
+            unless_paused(&self.db, Provider::HubSpot).await?;
             self.update_deal(hubspot, deal_id, &job, &document).await?;
             self.write_note(hubspot, deal_id, &job, &document).await?;
         }
@@ -148,7 +149,7 @@ impl Notification {
                     effect::forget(&self.db, &key, since).await?;
                     ("note_was_not_written", 1)
                 };
-                return Err(Halt(Verdict::Snooze {
+                return Err(Halt::from(Verdict::Snooze {
                     reason,
                     delay: Duration::from_secs(delay),
                 }));
@@ -160,7 +161,7 @@ impl Notification {
                 effect::finish(&self.db, &key, json!({"note_id": note}), Utc::now()).await?;
                 Ok(())
             }
-            Err(error) if error.kind() == ErrorKind::Unknown => Err(Halt(retry_later(
+            Err(error) if error.kind() == ErrorKind::Unknown => Err(Halt::from(retry_later(
                 "hubspot_outcome_unknown",
                 error.to_string(),
             ))),
@@ -189,7 +190,7 @@ impl Notification {
             Err(error) => match error.kind() {
                 ErrorKind::Permanent { .. } | ErrorKind::NotFound | ErrorKind::Unauthorized => {
                     let detail = format!("{error}; see NOTIFY_WEBHOOK_URL");
-                    Err(Halt(give_up("notify_refused", detail)))
+                    Err(Halt::from(give_up("notify_refused", detail)))
                 }
                 ErrorKind::NotDone { .. } | ErrorKind::Unknown => Err(error.into()),
             },

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use broker::{Attempt, Failure, Handler, Outgoing, Unavailable, Verdict, trace};
 use chrono::Utc;
-use clients::ErrorKind;
 use clients::openai::{FetchedResponse, Response, ResponseStatus};
+use clients::{ErrorKind, Provider};
 use entities::job::{self, Completion, State};
 use entities::{JobId, ResponseId, document, effect, processed_event};
 use messages::{Envelope, ResearchSubmitted, ResponseEnded, event_type};
@@ -23,7 +23,7 @@ use super::document::{Documents, nothing_usable};
 use super::result::Research;
 use super::submission::{SUBMISSION_LIMIT, effect_key};
 use crate::follow_ups::{document_created, research_failed, resume_job, watch};
-use crate::halt::{Halt, Handled, give_up, settled, unavailable};
+use crate::halt::{Halt, Handled, give_up, settled, unavailable, unless_paused};
 use crate::prices::Prices;
 
 const CONSUMER: &str = "research.completion";
@@ -42,7 +42,7 @@ pub(crate) struct CompletionWorker {
 
 impl Handler for CompletionWorker {
     async fn handle(&self, event: &Envelope, _: Attempt) -> Verdict {
-        settled(self.complete(event).await)
+        settled(&self.db, self.complete(event).await).await
     }
 
     async fn give_up(
@@ -114,7 +114,12 @@ impl CompletionWorker {
         &self,
         response_id: &ResponseId,
     ) -> Result<Result<(job::Model, Option<FetchedResponse>), Verdict>, Halt> {
-        let fetched = match self.openai()?.fetch_response(response_id.as_str()).await {
+        let fetched = match self
+            .openai()
+            .await?
+            .fetch_response(response_id.as_str())
+            .await
+        {
             Ok(fetched) => fetched,
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 return Ok(Err(Verdict::Skipped("response_of_somebody_else")));
@@ -202,7 +207,12 @@ impl CompletionWorker {
         job: &job::Model,
         response_id: &ResponseId,
     ) -> Result<Result<FetchedResponse, Verdict>, Halt> {
-        match self.openai()?.fetch_response(response_id.as_str()).await {
+        match self
+            .openai()
+            .await?
+            .fetch_response(response_id.as_str())
+            .await
+        {
             Ok(fetched) => Ok(Ok(fetched)),
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 let detail =
@@ -299,8 +309,9 @@ impl CompletionWorker {
 
     async fn document(&self, job: job::Model) -> Handled {
         let raw = job.response.as_deref().unwrap_or_default();
-        let response = Response::from_json(raw)
-            .map_err(|error| Halt(give_up("stored_response_unreadable", error.to_string())))?;
+        let response = Response::from_json(raw).map_err(|error| {
+            Halt::from(give_up("stored_response_unreadable", error.to_string()))
+        })?;
         if let (true, Some(refusal)) = (response.text().trim().is_empty(), response.refusal()) {
             let detail = format!("OpenAI refused the research: {refusal}");
             return self.fail(&job, &detail).await;
@@ -346,9 +357,10 @@ impl CompletionWorker {
         Ok(Verdict::Done(vec![research_failed(job.id, detail)]))
     }
 
-    fn openai(&self) -> Result<&clients::openai::Client, Halt> {
+    async fn openai(&self) -> Result<&clients::openai::Client, Halt> {
+        unless_paused(&self.db, Provider::OpenAi).await?;
         self.openai.as_ref().ok_or_else(|| {
-            Halt(give_up(
+            Halt::from(give_up(
                 "openai_not_configured",
                 "OPENAI_API_KEY is not set: set it, restart this worker, replay this message",
             ))

@@ -13,7 +13,7 @@ use serde_json::json;
 use tokio::fs;
 
 use super::result::{Research, SECTIONS};
-use crate::halt::{Halt, give_up, retry_later};
+use crate::halt::{Halt, give_up, retry_later, unless_paused};
 
 /// After this time no creation that was started can still be on its way, and Drive's search has
 /// caught up.
@@ -55,7 +55,7 @@ impl Documents {
                             "can't write to {}: {error}; see DOCUMENTS_DIR",
                             folder.display()
                         );
-                        Halt(retry_later("documents_dir_not_writable", detail))
+                        Halt::from(retry_later("documents_dir_not_writable", detail))
                     })?;
                 let url = url::Url::from_file_path(&path)
                     .map(String::from)
@@ -88,6 +88,7 @@ impl GoogleDocuments {
         research: &Research,
         title: &str,
     ) -> Result<(String, String), Halt> {
+        unless_paused(db, clients::Provider::Google).await?;
         let job_id = job.id.to_string();
         let key = format!("document:{job_id}");
         let folder = self
@@ -104,14 +105,14 @@ impl GoogleDocuments {
                 match self.client.find_file_by_job(&job_id, &folder).await? {
                     Some(file) => file,
                     None if Utc::now() - since < IN_FLIGHT => {
-                        return Err(Halt(Verdict::Snooze {
+                        return Err(Halt::from(Verdict::Snooze {
                             reason: "document_may_be_on_its_way",
                             delay: Duration::from_secs(5),
                         }));
                     }
                     None => {
                         effect::forget(db, &key, since).await?;
-                        return Err(Halt(Verdict::Snooze {
+                        return Err(Halt::from(Verdict::Snooze {
                             reason: "document_was_not_made",
                             delay: Duration::from_secs(1),
                         }));
@@ -167,7 +168,7 @@ impl GoogleDocuments {
         };
         match error.kind() {
             // The file may be there: the next attempt looks for it.
-            ErrorKind::Unknown => Err(Halt(retry_later(
+            ErrorKind::Unknown => Err(Halt::from(retry_later(
                 "google_outcome_unknown",
                 error.to_string(),
             ))),

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use broker::{Attempt, Failure, Handler, Outgoing, Unavailable, Verdict};
 use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
-use clients::ErrorKind;
 use clients::openai::ResearchRequest;
+use clients::{ErrorKind, Provider};
 use entities::job::{self, NewJob, Reservation, Source, State};
 use entities::{JobId, ResponseId, effect, processed_event};
 use messages::{BudgetExceeded, DealStageChanged, Envelope, ResearchRequested, event_type};
@@ -24,7 +24,9 @@ use super::input;
 use crate::follow_ups::{
     budget_exceeded, document_created, research_failed, resume_job_later, watch,
 };
-use crate::halt::{Halt, Handled, give_up, reason, settled, unauthorized, unavailable};
+use crate::halt::{
+    Halt, Handled, give_up, reason, settled, unauthorized, unavailable, unless_paused,
+};
 use crate::prices::Prices;
 
 const CONSUMER: &str = "research.submission";
@@ -76,7 +78,7 @@ pub(crate) struct Submission {
 
 impl Handler for Submission {
     async fn handle(&self, event: &Envelope, _: Attempt) -> Verdict {
-        settled(self.submit(event).await)
+        settled(&self.db, self.submit(event).await).await
     }
 
     async fn give_up(
@@ -180,11 +182,12 @@ impl Submission {
     /// Asks HubSpot about the deal and its company.
     async fn enrich(&self, job: &job::Model) -> Result<(), Halt> {
         let hubspot = self.hubspot.as_ref().ok_or_else(|| {
-            Halt(give_up(
+            Halt::from(give_up(
                 "hubspot_not_configured",
                 "HUBSPOT_ACCESS_TOKEN is not set: set it, restart this worker, replay this message",
             ))
         })?;
+        unless_paused(&self.db, Provider::HubSpot).await?;
         let deal_id = job.deal_id.as_deref().unwrap_or_default();
         let input = input::from_deal(hubspot, deal_id).await?;
         job::set_input(&self.db, job.id, input, Utc::now()).await?;
@@ -259,11 +262,12 @@ impl Submission {
     /// One submission, through the ledger.
     async fn submit_once(&self, job: &job::Model, question: String) -> Handled {
         let openai = self.openai.as_ref().ok_or_else(|| {
-            Halt(give_up(
+            Halt::from(give_up(
                 "openai_not_configured",
                 "OPENAI_API_KEY is not set: set it, restart this worker, replay this message",
             ))
         })?;
+        unless_paused(&self.db, Provider::OpenAi).await?;
         let key = effect_key(job.id, job.attempt);
         let since = crate::time::now();
         match effect::start(&self.db, &key, since).await? {

@@ -5,13 +5,13 @@ use std::time::Duration;
 use broker::Verdict;
 use chrono::{DateTime, Utc};
 use clients::highlevel::Channel;
-use clients::{ErrorKind, Reason};
+use clients::{ErrorKind, Provider, Reason};
 use entities::batch::{self, Outcome, State};
 use entities::{contact, effect, message};
 use sea_orm::{ConnectionTrait, DbErr};
 
 use super::Reply;
-use crate::halt::Halt;
+use crate::halt::{Halt, unless_paused};
 
 /// What the claim found.
 pub(super) enum Claim {
@@ -42,6 +42,7 @@ impl Reply {
         batch: &batch::Model,
         channel: Channel,
     ) -> Result<Claim, Halt> {
+        unless_paused(&self.db, Provider::HighLevel).await?;
         let tx = entities::begin(&self.db).await?;
         contact::lock(&tx, &batch.contact_id).await?;
         let current = batch::find(&tx, batch.id).await?;
@@ -81,6 +82,7 @@ impl Reply {
         if let Some(why) = reason_now(&self.db, batch, channel).await? {
             return Ok(Some(why));
         }
+        unless_paused(&self.db, Provider::HighLevel).await?;
         // Our copy of the contact may be old, or we may never have had one.
         match self.highlevel()?.contact(batch.contact_id.as_str()).await {
             Ok(contact) if contact.blocks(channel) => {

@@ -3,24 +3,26 @@
 use std::collections::BTreeMap;
 
 use chrono::Utc;
+use clients::Provider;
 use clients::openai::ReplyRequest;
 use entities::reply::{self, NewReply};
 use entities::{batch, contact, message};
 
 use super::Reply;
 use super::conversation::conversation;
-use crate::halt::{Halt, give_up};
+use crate::halt::{Halt, give_up, unless_paused};
 
 impl Reply {
     /// Asks the model and stores what it said. Two workers that ask at the same time get the same
     /// reply: the first one stored.
     pub(super) async fn generate(&self, batch: &batch::Model) -> Result<reply::Model, Halt> {
         let openai = self.openai.as_ref().ok_or_else(|| {
-            Halt(give_up(
+            Halt::from(give_up(
                 "openai_not_configured",
                 "OPENAI_API_KEY is not set: set it, restart this worker, replay this message",
             ))
         })?;
+        unless_paused(&self.db, Provider::OpenAi).await?;
         let contact = contact::find(&self.db, &batch.contact_id).await?;
         let limit = self.settings.history_messages;
         let history = message::history(&self.db, &batch.contact_id, batch, limit).await?;

@@ -53,7 +53,7 @@ pub(crate) struct Reply {
 
 impl Handler for Reply {
     async fn handle(&self, event: &Envelope, _: Attempt) -> Verdict {
-        settled(self.reply(event).await)
+        settled(&self.db, self.reply(event).await).await
     }
 
     async fn give_up(
@@ -139,7 +139,7 @@ impl Reply {
 
     fn highlevel(&self) -> Result<&clients::highlevel::Client, Halt> {
         self.highlevel.as_ref().ok_or_else(|| {
-            Halt(give_up(
+            Halt::from(give_up(
                 "highlevel_not_configured",
                 "GHL_API_KEY is not set: set it, restart this worker, replay this message",
             ))
