@@ -163,9 +163,47 @@ pub async fn of_batch<C: ConnectionTrait>(db: &C, batch: BatchId) -> Result<Vec<
         .await
 }
 
+/// The batches' messages in the order the contact sent them.
+///
+/// # Errors
+///
+/// Any database error; see [`crate::is_transient`].
+pub async fn of_batches<C: ConnectionTrait>(
+    db: &C,
+    batches: &[BatchId],
+) -> Result<Vec<Model>, DbErr> {
+    Entity::find()
+        .filter(Column::BatchId.is_in(batches.iter().copied()))
+        .order_by_asc(Column::SentAt)
+        .order_by_asc(Column::ReceivedAt)
+        .order_by_asc(Column::Sequence)
+        .all(db)
+        .await
+}
+
+/// Whether a message of the contact with the provider's id is stored.
+///
+/// # Errors
+///
+/// Any database error; see [`crate::is_transient`].
+pub async fn is_stored<C: ConnectionTrait>(
+    db: &C,
+    contact: &ContactId,
+    provider_message_id: &str,
+) -> Result<bool, DbErr> {
+    let stored = Entity::find()
+        .filter(Column::ContactId.eq(contact.clone()))
+        .filter(Column::ProviderMessageId.eq(provider_message_id))
+        .limit(1)
+        .one(db)
+        .await?;
+    Ok(stored.is_some())
+}
+
 /// What was said before this batch: the newest `limit` messages of the contact's earlier batches
-/// and of no batch (our own among them), oldest first. Messages without a batch that were sent
-/// after this one closed are left out.
+/// and of no batch (our own among them), oldest first. Messages from the contact without a batch
+/// that were sent after this one closed are left out; ours are not: a reply that was sent late is
+/// an answer all the same.
 ///
 /// # Errors
 ///
@@ -184,7 +222,10 @@ pub async fn history<C: ConnectionTrait>(
         .into_query();
     let mut unbatched = Condition::all().add(Column::BatchId.is_null());
     if let Some(closed_at) = before.closed_at {
-        unbatched = unbatched.add(Column::SentAt.lte(closed_at));
+        let said_before = Condition::any()
+            .add(Column::Direction.eq(Direction::Outbound))
+            .add(Column::SentAt.lte(closed_at));
+        unbatched = unbatched.add(said_before);
     }
     let mut messages = Entity::find()
         .filter(Column::ContactId.eq(contact.clone()))

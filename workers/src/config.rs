@@ -185,7 +185,7 @@ fn read_research(environment: &mut Environment) -> ResearchSettings {
         daily_budget_usd: environment.optional_number("DAILY_BUDGET_USD", 0.0..=1e9),
         cache: TimeDelta::days(environment.number("RESEARCH_CACHE_DAYS", 7, 0..=3650)),
         watch: seconds(environment, "RESEARCH_WATCH_SECONDS", 600, 1..=3600),
-        resubmit: seconds(environment, "RESEARCH_RESUBMIT_SECONDS", 900, 1..=86_400),
+        resubmit: seconds(environment, "RESEARCH_RESUBMIT_SECONDS", 3600, 1..=86_400),
     }
 }
 

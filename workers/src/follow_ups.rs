@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use broker::{Lane, Outgoing, WorkQueue};
 use chrono::Utc;
-use entities::{BatchId, ContactId, JobId, ResponseId, job};
+use entities::{BatchId, ContactId, JobId, ResponseId, batch, job};
 use messages::{
     BatchClosed, BudgetExceeded, DocumentCreated, Envelope, FlushRequested, FlushTrigger,
     ReplyFailed, ResearchFailed, ResearchRequested, ResearchSubmitted, event_type,
@@ -61,13 +61,10 @@ fn timer(
 }
 
 /// Asks to close a batch that its timers have forgotten.
-pub(crate) fn sweep(contact: &ContactId, batch: BatchId) -> Outgoing {
-    Outgoing::event(flush(
-        format!("sweep:{batch}"),
-        contact,
-        batch,
-        FlushTrigger::Sweeper,
-    ))
+pub(crate) fn sweep(batch: &batch::Model) -> Outgoing {
+    let id = format!("sweep:{}", batch.id);
+    let event = flush(id, &batch.contact_id, batch.id, FlushTrigger::Sweeper);
+    Outgoing::event(event.with_traceparent(batch.traceparent.clone()))
 }
 
 fn flush(id: String, contact: &ContactId, batch: BatchId, trigger: FlushTrigger) -> Envelope {
@@ -81,16 +78,26 @@ fn flush(id: String, contact: &ContactId, batch: BatchId, trigger: FlushTrigger)
 
 /// The batch wants a reply.
 pub(crate) fn batch_closed(contact: &ContactId, batch: BatchId) -> Outgoing {
+    Outgoing::event(closed(contact, batch))
+}
+
+/// The batch still wants a reply: the same message, in the trace of its first.
+pub(crate) fn batch_closed_again(batch: &batch::Model) -> Outgoing {
+    let event = closed(&batch.contact_id, batch.id);
+    Outgoing::event(event.with_traceparent(batch.traceparent.clone()))
+}
+
+fn closed(contact: &ContactId, batch: BatchId) -> Envelope {
     let data = BatchClosed {
         batch_id: batch.0,
         contact_id: contact.to_string(),
     };
-    Outgoing::event(event(
+    event(
         event_type::BATCH_CLOSED,
         format!("closed:{batch}"),
         batch,
         &data,
-    ))
+    )
 }
 
 /// The batch got no reply.
@@ -110,19 +117,33 @@ pub(crate) fn reply_failed(contact: &ContactId, batch: BatchId, reason: &str) ->
 
 /// The token that asks OpenAI when its webhook stays away.
 pub(crate) fn watch(job: JobId, response: &ResponseId, after: Duration) -> Outgoing {
+    // A lane holds at most an hour; the worker arms the token again for as long as it takes.
+    let lane = Lane::seconds(after.as_secs().clamp(1, 3600) as u32);
+    Outgoing::delayed(
+        lane,
+        WorkQueue::ResearchCompletion,
+        watch_token(job, response),
+    )
+}
+
+/// Asks OpenAI now, in the job's trace; `None` where the job has no response to ask for.
+pub(crate) fn watch_again(job: &job::Model) -> Option<Outgoing> {
+    let token = watch_token(job.id, job.response_id.as_ref()?);
+    let token = token.with_traceparent(job.traceparent.clone());
+    Some(Outgoing::to_queue(WorkQueue::ResearchCompletion, token))
+}
+
+fn watch_token(job: JobId, response: &ResponseId) -> Envelope {
     let data = ResearchSubmitted {
         job_id: job.0,
         response_id: response.to_string(),
     };
-    let event = event(
+    event(
         event_type::RESEARCH_SUBMITTED,
         format!("watch:{job}:{response}"),
         job,
         &data,
-    );
-    // A lane holds at most an hour; the worker arms the token again for as long as it takes.
-    let seconds = after.as_secs().clamp(1, 3600) as u32;
-    Outgoing::delayed(Lane::seconds(seconds), WorkQueue::ResearchCompletion, event)
+    )
 }
 
 /// Drives a job on that has its row already.
@@ -172,13 +193,22 @@ pub(crate) fn research_failed(job: JobId, reason: &str) -> Outgoing {
 
 /// The job has its document.
 pub(crate) fn document_created(job: JobId) -> Outgoing {
+    Outgoing::event(created(job))
+}
+
+/// The job has its document: the same message, in the job's trace.
+pub(crate) fn document_created_again(job: &job::Model) -> Outgoing {
+    Outgoing::event(created(job.id).with_traceparent(job.traceparent.clone()))
+}
+
+fn created(job: JobId) -> Envelope {
     let data = DocumentCreated { job_id: job.0 };
-    Outgoing::event(event(
+    event(
         event_type::DOCUMENT_CREATED,
         format!("document:{job}"),
         job,
         &data,
-    ))
+    )
 }
 
 /// The job waits for tomorrow's budget. One event for each job and day.

@@ -1,7 +1,8 @@
 //! Finds what should have moved on long ago, and drives it on.
 //!
-//! In normal life it finds nothing; each find is logged and counted. It only publishes messages
-//! whose handlers tolerate repeats, so two sweepers do no harm.
+//! In normal life it finds nothing; each find is logged and counted. It notes in the row what it
+//! drives on, so that two sweepers, or two sweeps, don't do it twice; and it only publishes messages
+//! whose handlers tolerate repeats.
 
 use std::time::Duration;
 
@@ -15,7 +16,9 @@ use sea_orm::{DatabaseConnection, DbErr};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::follow_ups::{batch_closed, document_created, resume_job, sweep, watch};
+use crate::follow_ups::{
+    batch_closed_again, document_created_again, resume_job, sweep, watch_again,
+};
 
 /// How often it looks.
 const INTERVAL: Duration = Duration::from_secs(30);
@@ -24,7 +27,7 @@ const INTERVAL: Duration = Duration::from_secs(30);
 const BATCH_MARGIN: TimeDelta = TimeDelta::seconds(60);
 
 /// How long a closed batch may wait for its reply: longer than all attempts together take.
-const REPLY_MARGIN: TimeDelta = TimeDelta::hours(2);
+const REPLY_MARGIN: TimeDelta = TimeDelta::hours(4);
 
 /// How long a job may stand still between two steps that don't wait for a provider.
 const JOB_MARGIN: TimeDelta = TimeDelta::hours(2);
@@ -72,38 +75,38 @@ impl Sweeper {
         let quiet_before = now - TimeDelta::seconds(wait.into()) - BATCH_MARGIN;
         let max_wait = self.max_wait_seconds.max(wait);
         let opened_before = now - TimeDelta::seconds(max_wait.into()) - BATCH_MARGIN;
-        let open = batch::overdue_open(&self.db, quiet_before, opened_before, AT_ONCE).await?;
-        let timers = open.iter().map(|batch| sweep(&batch.contact_id, batch.id));
-        self.drive_on("open_batch", timers.collect(), found).await;
-
-        let closed = batch::stale_closed(&self.db, now - REPLY_MARGIN, AT_ONCE).await?;
-        let replies = closed
-            .iter()
-            .map(|batch| batch_closed(&batch.contact_id, batch.id));
-        self.drive_on("closed_batch", replies.collect(), found)
-            .await;
-
-        let before = now - JOB_MARGIN;
-        for state in [State::Queued, State::AwaitingBudget] {
-            let jobs = job::stuck(&self.db, state, before, AT_ONCE).await?;
-            self.drive_on("queued_job", jobs.iter().map(resume_job).collect(), found)
-                .await;
+        let swept_before = now - BATCH_MARGIN;
+        let overdue =
+            batch::overdue_open(&self.db, quiet_before, opened_before, swept_before, AT_ONCE)
+                .await?;
+        let mut timers = Vec::new();
+        for batch in overdue {
+            let state = batch::State::Open;
+            if batch::sweep(&self.db, batch.id, state, swept_before, now).await? {
+                timers.push(sweep(&batch));
+            }
         }
-        let watched = TimeDelta::from_std(self.watch).unwrap_or(JOB_MARGIN) * 2;
-        let submitted = job::stuck(&self.db, State::Submitted, before - watched, AT_ONCE).await?;
-        let completed = job::stuck(&self.db, State::Completed, before, AT_ONCE).await?;
-        let tokens = submitted.iter().chain(&completed).filter_map(|job| {
-            Some(watch(
-                job.id,
-                job.response_id.as_ref()?,
-                Duration::from_secs(1),
-            ))
-        });
-        self.drive_on("submitted_job", tokens.collect(), found)
-            .await;
-        let documented = job::stuck(&self.db, State::Documented, before, AT_ONCE).await?;
-        let news = documented.iter().map(|job| document_created(job.id));
-        self.drive_on("documented_job", news.collect(), found).await;
+        self.drive_on("open_batch", timers, found).await;
+
+        let closed_before = now - REPLY_MARGIN;
+        let mut replies = Vec::new();
+        for batch in batch::stale_closed(&self.db, closed_before, AT_ONCE).await? {
+            let state = batch::State::Closed;
+            if batch::sweep(&self.db, batch.id, state, closed_before, now).await? {
+                replies.push(batch_closed_again(&batch));
+            }
+        }
+        self.drive_on("closed_batch", replies, found).await;
+
+        for (state, kind) in [
+            (State::Queued, "queued_job"),
+            (State::AwaitingBudget, "job_awaiting_budget"),
+            (State::Submitted, "submitted_job"),
+            (State::Completed, "completed_job"),
+            (State::Documented, "documented_job"),
+        ] {
+            self.drive_jobs_on(state, kind, found).await?;
+        }
 
         let pruned = processed_event::prune(&self.db, now - EVENT_RETENTION).await?;
         if pruned > 0 {
@@ -112,6 +115,27 @@ impl Sweeper {
                 "Removed the ids of events that nobody repeats any more."
             );
         }
+        Ok(())
+    }
+
+    async fn drive_jobs_on(
+        &self,
+        state: State,
+        kind: &'static str,
+        found: &Counter<u64>,
+    ) -> Result<(), DbErr> {
+        let now = Utc::now();
+        let watch = TimeDelta::from_std(self.watch).unwrap_or(JOB_MARGIN);
+        let before = now - JOB_MARGIN - watch;
+        let mut messages = Vec::new();
+        for job in job::stuck(&self.db, state, before, AT_ONCE).await? {
+            // Its news is parked, with the reason; a replay is what it waits for.
+            let parked = state == State::Documented && job.error.is_some();
+            if !parked && job::touch(&self.db, job.id, state, before, now).await? {
+                messages.extend(next_step(&job));
+            }
+        }
+        self.drive_on(kind, messages, found).await;
         Ok(())
     }
 
@@ -128,5 +152,15 @@ impl Sweeper {
         if let Err(error) = self.publisher.publish_all(&messages).await {
             warn!(kind, %error, "It could not be driven on; the next sweep tries again.");
         }
+    }
+}
+
+/// The message that a job in this state should have had long ago.
+fn next_step(job: &job::Model) -> Option<Outgoing> {
+    match job.state {
+        State::Queued | State::AwaitingBudget => Some(resume_job(job)),
+        State::Submitted | State::Completed => watch_again(job),
+        State::Documented => Some(document_created_again(job)),
+        State::Notified | State::Failed | State::Cancelled => None,
     }
 }

@@ -16,9 +16,9 @@ use crate::{BatchId, ContactId};
 pub use intake::{Added, BatchRoute, add_message};
 pub use queries::{
     closed_before, count_open, exists_newer, find, latest_of_contact, open_batches,
-    open_of_contact, overdue_open, stale_closed,
+    open_of_contact, overdue_open, stale_closed, unanswered_before,
 };
-pub use transitions::{close, close_if_quiet, finish, resume_failed};
+pub use transitions::{close, close_if_quiet, finish, finish_sent, resume_failed, sweep};
 
 /// One batch.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -56,6 +56,8 @@ pub struct Model {
     pub finished_at: Option<DateTime<Utc>>,
     /// Why it ended so, where that is not plain.
     pub reason: Option<String>,
+    /// When the sweeper last drove it on.
+    pub swept_at: Option<DateTime<Utc>>,
 }
 
 /// Messages and reply are found by the batch's id.

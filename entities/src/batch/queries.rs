@@ -108,8 +108,36 @@ pub async fn exists_newer<C: ConnectionTrait>(db: &C, batch: &Model) -> Result<b
     Ok(newer.is_some())
 }
 
+/// The contact's batches just before this one that nobody has answered, oldest first: superseded
+/// ones, whose messages the next reply answers, and failed ones.
+///
+/// # Errors
+///
+/// Any database error; see [`crate::is_transient`].
+pub async fn unanswered_before<C: ConnectionTrait>(
+    db: &C,
+    batch: &Model,
+) -> Result<Vec<Model>, DbErr> {
+    /// More batches in a row than anybody writes without an answer.
+    const LOOK_BACK: u64 = 50;
+    let earlier = Entity::find()
+        .filter(Column::ContactId.eq(batch.contact_id.clone()))
+        .filter(Column::OpenedAt.lt(batch.opened_at))
+        .order_by_desc(Column::OpenedAt)
+        .limit(LOOK_BACK)
+        .all(db)
+        .await?;
+    let mut unanswered: Vec<Model> = earlier
+        .into_iter()
+        .take_while(|batch| matches!(batch.state, State::Superseded | State::Failed))
+        .collect();
+    unanswered.reverse();
+    Ok(unanswered)
+}
+
 /// Open batches whose timers must have been lost: the latest message came before
-/// `last_message_before`, or the first before `opened_before`. Oldest first.
+/// `last_message_before`, or the first before `opened_before`. Oldest first, without those that
+/// [`super::sweep`] has driven on since `swept_before`.
 ///
 /// # Errors
 ///
@@ -118,6 +146,7 @@ pub async fn overdue_open<C: ConnectionTrait>(
     db: &C,
     last_message_before: DateTime<Utc>,
     opened_before: DateTime<Utc>,
+    swept_before: DateTime<Utc>,
     limit: u64,
 ) -> Result<Vec<Model>, DbErr> {
     Entity::find()
@@ -127,13 +156,15 @@ pub async fn overdue_open<C: ConnectionTrait>(
                 .add(Column::LastMessageAt.lt(last_message_before))
                 .add(Column::OpenedAt.lt(opened_before)),
         )
+        .filter(not_swept_since(swept_before))
         .order_by_asc(Column::OpenedAt)
         .limit(limit)
         .all(db)
         .await
 }
 
-/// Batches that closed before this time and still wait for their reply, oldest first.
+/// Batches that closed before this time and still wait for their reply, oldest first, without those
+/// that [`super::sweep`] has driven on since.
 ///
 /// # Errors
 ///
@@ -146,8 +177,16 @@ pub async fn stale_closed<C: ConnectionTrait>(
     Entity::find()
         .filter(Column::State.eq(State::Closed))
         .filter(Column::ClosedAt.lt(before))
+        .filter(not_swept_since(before))
         .order_by_asc(Column::ClosedAt)
         .limit(limit)
         .all(db)
         .await
+}
+
+/// Whether the sweeper has left the batch alone since `before`.
+pub(super) fn not_swept_since(before: DateTime<Utc>) -> Condition {
+    Condition::any()
+        .add(Column::SweptAt.is_null())
+        .add(Column::SweptAt.lt(before))
 }

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use sea_orm::{ActiveValue::Set, UpdateMany, entity::prelude::*};
 
+use super::queries::not_swept_since;
 use super::{ActiveModel, ClosedBy, Column, Entity, Outcome, State};
 use crate::{BatchId, write::won};
 
@@ -55,6 +56,54 @@ pub async fn finish<C: ConnectionTrait>(
         ..Default::default()
     };
     won(tx, change(id, State::Closed, end)).await
+}
+
+/// Ends a batch whose reply has reached the contact: from closed, or from failed, where the last
+/// attempt did not know that it had. `false`: it has ended otherwise.
+///
+/// # Errors
+///
+/// Any database error; see [`crate::is_transient`].
+pub async fn finish_sent<C: ConnectionTrait>(
+    tx: &C,
+    id: BatchId,
+    now: DateTime<Utc>,
+) -> Result<bool, DbErr> {
+    let end = ActiveModel {
+        state: Set(State::Replied),
+        finished_at: Set(Some(now)),
+        reason: Set(None),
+        ..Default::default()
+    };
+    let update = Entity::update_many()
+        .set(end)
+        .filter(Column::Id.eq(id))
+        .filter(Column::State.is_in([State::Closed, State::Failed]));
+    won(tx, update).await
+}
+
+/// Notes that the sweeper drives the batch on. `false`: another sweeper has done so since
+/// `swept_before`, or the batch is no longer in this state.
+///
+/// # Errors
+///
+/// Any database error; see [`crate::is_transient`].
+pub async fn sweep<C: ConnectionTrait>(
+    db: &C,
+    id: BatchId,
+    state: State,
+    swept_before: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Result<bool, DbErr> {
+    let swept = ActiveModel {
+        swept_at: Set(Some(now)),
+        ..Default::default()
+    };
+    won(
+        db,
+        change(id, state, swept).filter(not_swept_since(swept_before)),
+    )
+    .await
 }
 
 /// Lets a failed batch go on: it is closed again and waits for its reply. `false`: it has not

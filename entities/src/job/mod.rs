@@ -21,7 +21,7 @@ pub use queries::{find, find_by_response, fresh_document, stuck};
 pub use recovery::{requeue_for_attempt, resume_failed};
 pub use transitions::{
     Completion, Usage, cancel, fail, mark_completed, mark_documented, mark_notified,
-    mark_submitted, reuse_document,
+    mark_submitted, note_error, reuse_document, touch,
 };
 
 /// One research job.

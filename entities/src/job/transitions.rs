@@ -55,11 +55,12 @@ pub async fn mark_submitted<C: ConnectionTrait>(
         updated_at: Set(now),
         ..Default::default()
     };
-    won(tx, change(id, &[State::Queued], row)).await
+    won(tx, change(id, &[State::Queued, State::AwaitingBudget], row)).await
 }
 
-/// `queued | submitted → completed`, with the response. From `queued` when the webhook comes
-/// before the submission is stored. `false`: a response is stored already, or the job has ended.
+/// Any state before `completed → completed`, with the response. Not only from `submitted`: the
+/// webhook may come before the submission is stored, and whatever the budget says by then, the
+/// result is there and paid for. `false`: a response is stored already, or the job has ended.
 ///
 /// # Errors
 ///
@@ -85,7 +86,8 @@ pub async fn mark_completed<C: ConnectionTrait>(
         updated_at: Set(now),
         ..Default::default()
     };
-    won(tx, change(id, &[State::Queued, State::Submitted], row)).await
+    let open = [State::Queued, State::AwaitingBudget, State::Submitted];
+    won(tx, change(id, &open, row)).await
 }
 
 /// `completed → documented`. Store the document in the same transaction.
@@ -152,11 +154,55 @@ pub async fn mark_notified<C: ConnectionTrait>(
 ) -> Result<bool, DbErr> {
     let row = ActiveModel {
         state: Set(State::Notified),
+        error: Set(None),
         notified_at: Set(Some(now)),
         updated_at: Set(now),
         ..Default::default()
     };
     won(tx, change(id, &[State::Documented], row)).await
+}
+
+/// Notes on a job that has its document why people could not be told of it.
+///
+/// # Errors
+///
+/// Any database error; see [`crate::is_transient`].
+pub async fn note_error<C: ConnectionTrait>(
+    db: &C,
+    id: JobId,
+    error: &str,
+    now: DateTime<Utc>,
+) -> Result<bool, DbErr> {
+    let row = ActiveModel {
+        error: Set(Some(error.to_owned())),
+        updated_at: Set(now),
+        ..Default::default()
+    };
+    won(db, change(id, &[State::Documented], row)).await
+}
+
+/// Notes that somebody looks after a job that has stood still in this state since `before`.
+/// `false`: somebody else does, or it has moved on.
+///
+/// # Errors
+///
+/// Any database error; see [`crate::is_transient`].
+pub async fn touch<C: ConnectionTrait>(
+    db: &C,
+    id: JobId,
+    state: State,
+    before: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Result<bool, DbErr> {
+    let row = ActiveModel {
+        updated_at: Set(now),
+        ..Default::default()
+    };
+    won(
+        db,
+        change(id, &[state], row).filter(Column::UpdatedAt.lt(before)),
+    )
+    .await
 }
 
 /// Any state that is not an end `→ failed`. Money set aside stays so: whether it was spent is not

@@ -8,6 +8,7 @@ use crate::{
 };
 
 on_both_databases!(
+    batches_without_an_answer_are_those_since_the_last_one,
     the_open_batch_of_a_contact_is_found_and_no_other,
     open_batches_come_newest_first_and_are_counted,
     earlier_batches_that_still_wait_are_told_oldest_first,
@@ -105,13 +106,22 @@ async fn overdue_batches_are_those_whose_timers_must_be_lost(fresh: Fresh) {
     closed_batch(&db, &ada(), "event 5", 0).await;
 
     let overdue = async |limit| {
-        ids(&batch::overdue_open(&db, at(900), at(400), limit)
+        ids(&batch::overdue_open(&db, at(900), at(400), at(950), limit)
             .await
             .unwrap())
     };
 
     assert_eq!(overdue(10).await, [talkative, silent]);
     assert_eq!(overdue(1).await, [talkative]);
+
+    let sweep = async || {
+        batch::sweep(&db, talkative, batch::State::Open, at(950), at(1000))
+            .await
+            .unwrap()
+    };
+    assert!(sweep().await);
+    assert!(!sweep().await, "another sweeper was first");
+    assert_eq!(overdue(10).await, [silent]);
 }
 
 async fn stale_batches_have_waited_long_for_their_reply(fresh: Fresh) {
@@ -131,6 +141,27 @@ async fn stale_batches_have_waited_long_for_their_reply(fresh: Fresh) {
     assert_eq!(stale_before(100, 10).await, [staler, stale]);
     assert_eq!(stale_before(100, 1).await, [staler]);
     assert!(stale_before(20, 10).await.is_empty());
+}
+
+async fn batches_without_an_answer_are_those_since_the_last_one(fresh: Fresh) {
+    let db = fresh.migrated().await;
+    let end = async |event, second, outcome| {
+        let id = closed_batch(&db, &ada(), event, second).await;
+        batch::finish(&db, id, outcome, None, at(second + 1))
+            .await
+            .unwrap();
+        id
+    };
+    end("event 1", 0, batch::Outcome::Superseded).await;
+    end("event 2", 10, batch::Outcome::Replied).await;
+    let superseded = end("event 3", 20, batch::Outcome::Superseded).await;
+    let failed = end("event 4", 30, batch::Outcome::Failed).await;
+    let last = closed_batch(&db, &ada(), "event 5", 40).await;
+
+    let last = batch::find(&db, last).await.unwrap().unwrap();
+    let unanswered = batch::unanswered_before(&db, &last).await.unwrap();
+
+    assert_eq!(ids(&unanswered), [superseded, failed]);
 }
 
 fn ids(batches: &[batch::Model]) -> Vec<BatchId> {

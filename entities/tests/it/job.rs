@@ -18,6 +18,7 @@ on_both_databases!(
     each_step_is_taken_once_and_in_order,
     a_webhook_may_be_faster_than_the_answer_to_the_submission,
     what_a_response_cost_is_kept,
+    a_result_counts_although_the_budget_was_spent_meanwhile,
     a_job_fails_from_any_state_but_the_last,
     a_job_is_cancelled_while_there_is_no_response,
     the_first_document_stays,
@@ -310,6 +311,30 @@ async fn stuck_jobs_are_told_longest_untouched_first(fresh: Fresh) {
 
     assert_eq!(stuck(10).await, ["sooner", "later"]);
     assert_eq!(stuck(1).await, ["sooner"]);
+
+    let sooner = JobId::from_idempotency_key("sooner");
+    let touch = async |state| {
+        job::touch(&db, sooner, state, at(90), at(100))
+            .await
+            .unwrap()
+    };
+    assert!(!touch(State::Queued).await, "it is submitted");
+    assert!(touch(State::Submitted).await);
+    assert!(!touch(State::Submitted).await, "another sweeper was first");
+    assert_eq!(stuck(10).await, ["later"]);
+}
+
+async fn a_result_counts_although_the_budget_was_spent_meanwhile(fresh: Fresh) {
+    let db = fresh.migrated().await;
+    let id = awaiting_budget_job(&db, "key").await;
+
+    assert!(
+        job::mark_completed(&db, id, &completion("key"), at(5))
+            .await
+            .unwrap()
+    );
+
+    assert_eq!(state_of(&db, id).await, State::Completed);
 }
 
 async fn awaiting_budget_job(db: &DatabaseConnection, key: &str) -> JobId {

@@ -54,6 +54,7 @@ async fn batches(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .col(text_null("closed_by"))
                 .col(timestamp_with_time_zone_null("finished_at"))
                 .col(text_null("reason"))
+                .col(timestamp_with_time_zone_null("swept_at"))
                 .take(),
         )
         .await?;

@@ -47,7 +47,7 @@ impl Flush {
             Some(id) => BatchId(id),
             None => match batch::open_of_contact(&self.db, &contact).await? {
                 Some(batch) => batch.id,
-                None => return Ok(Verdict::Skipped("no_open_batch")),
+                None => return self.closed_before(&contact).await,
             },
         };
         let now = Utc::now();
@@ -69,6 +69,18 @@ impl Flush {
             State::Open => Verdict::Skipped("newer_message"),
             State::Closed if mine => Verdict::Duplicate(vec![batch_closed(&contact, batch_id)]),
             _ => Verdict::Skipped("closed_before"),
+        })
+    }
+
+    /// There is no open batch: perhaps because this same request has closed it and died before it
+    /// said so.
+    async fn closed_before(&self, contact: &ContactId) -> Handled {
+        let latest = batch::latest_of_contact(&self.db, contact).await?;
+        Ok(match latest {
+            Some(batch) if batch.state == State::Closed => {
+                Verdict::Duplicate(vec![batch_closed(contact, batch.id)])
+            }
+            _ => Verdict::Skipped("no_open_batch"),
         })
     }
 

@@ -63,10 +63,18 @@ impl Intake {
         )
         .await?;
         // Read again under the lock: the send of a reply waits for us, or we for it.
-        contact::lock(&tx, &contact_id).await?;
+        let contact = contact::lock(&tx, &contact_id).await?;
         match wish(&data.text) {
-            Some(Wish::OptOut) => contact::set_opted_out(&tx, &contact_id, Some(now), now).await?,
-            Some(Wish::OptIn) => contact::set_opted_out(&tx, &contact_id, None, now).await?,
+            Some(Wish::OptOut) => {
+                contact::set_opted_out(&tx, &contact_id, Some(data.sent_at), now).await?;
+            }
+            // An older START that comes late does not undo a STOP.
+            Some(Wish::OptIn) => {
+                let opted_out_at = contact.and_then(|contact| contact.opted_out_at);
+                if opted_out_at.is_some_and(|opted_out_at| opted_out_at < data.sent_at) {
+                    contact::set_opted_out(&tx, &contact_id, None, now).await?;
+                }
+            }
             None => {}
         }
         let message = new_message(event, &data, Direction::Inbound, Author::Contact);

@@ -12,9 +12,10 @@ pub(crate) enum Wish {
     OptIn,
 }
 
-/// The wish that the whole message states, if it states one.
+/// The wish that the whole message states, if it states one. E-mails come as HTML; their tags don't
+/// count.
 pub(crate) fn wish(text: &str) -> Option<Wish> {
-    let word: String = text
+    let word: String = without_tags(text)
         .trim_matches(|character: char| !character.is_alphanumeric())
         .to_uppercase();
     match word.as_str() {
@@ -25,6 +26,24 @@ pub(crate) fn wish(text: &str) -> Option<Wish> {
     }
 }
 
+/// The text of an HTML fragment.
+pub(super) fn without_tags(html: &str) -> String {
+    let mut inside_tag = false;
+    html.chars()
+        .filter(|character| match character {
+            '<' => {
+                inside_tag = true;
+                false
+            }
+            '>' if inside_tag => {
+                inside_tag = false;
+                false
+            }
+            _ => !inside_tag,
+        })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Wish, wish};
@@ -32,6 +51,7 @@ mod tests {
     #[test]
     fn only_the_whole_message_is_a_wish() {
         for text in [
+            "<div>STOP</div><br>\n",
             "STOP",
             "stop",
             " Stop. ",

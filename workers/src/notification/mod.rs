@@ -20,7 +20,7 @@ use messages::{
 use sea_orm::DatabaseConnection;
 use serde_json::{Value, json};
 
-use crate::halt::{Halt, Handled, give_up, retry_later, settled, unless_paused};
+use crate::halt::{Halt, Handled, give_up, retry_later, settled, unavailable, unless_paused};
 
 /// After this time no note that was started can still be on its way.
 const IN_FLIGHT: TimeDelta = TimeDelta::seconds(45);
@@ -41,9 +41,18 @@ impl Handler for Notification {
         settled(&self.db, self.notify(event).await).await
     }
 
-    async fn give_up(&self, _: &Envelope, _: &Failure) -> Result<Vec<Outgoing>, Unavailable> {
-        // The document is there and the job says so; that somebody was not told stands in the
-        // parking lot.
+    async fn give_up(
+        &self,
+        event: &Envelope,
+        failure: &Failure,
+    ) -> Result<Vec<Outgoing>, Unavailable> {
+        // The document is there and the job says so; that somebody was not told stands in its row
+        // and in the parking lot.
+        if let Ok(data) = event.data::<DocumentCreated>() {
+            let error = format!("{}: {}", failure.reason, failure.detail);
+            let noted = job::note_error(&self.db, JobId(data.job_id), &error, Utc::now()).await;
+            noted.map_err(|error| unavailable(&error))?;
+        }
         Ok(Vec::new())
     }
 }

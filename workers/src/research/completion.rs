@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use broker::{Attempt, Failure, Handler, Outgoing, Unavailable, Verdict, trace};
-use chrono::Utc;
+use chrono::{TimeDelta, Utc};
 use clients::openai::{FetchedResponse, Response, ResponseStatus};
 use clients::{ErrorKind, Provider};
 use entities::job::{self, Completion, State};
@@ -27,6 +27,12 @@ use crate::halt::{Halt, Handled, give_up, settled, unavailable, unless_paused};
 use crate::prices::Prices;
 
 const CONSUMER: &str = "research.completion";
+
+/// What people are told of a response that somebody cancelled.
+const CANCELLED: &str = "the response was cancelled at OpenAI";
+
+/// How long research may run. What OpenAI has not finished by then, it never will.
+const RESEARCH_DEADLINE: TimeDelta = TimeDelta::hours(24);
 
 /// Completes research.
 pub(crate) struct CompletionWorker {
@@ -141,7 +147,11 @@ impl CompletionWorker {
         // A response that the job has given up is of use only if it holds a result after all.
         let complete = fetched.response.status == ResponseStatus::Completed;
         if !complete && self.was_replaced(&job, response_id).await? {
-            return Ok(Err(Verdict::Skipped("response_replaced")));
+            // The worker that gave it up may have died before it said so.
+            return Ok(Err(match job.state {
+                State::Queued => Verdict::Duplicate(vec![resume_job(&job)]),
+                _ => Verdict::Skipped("response_replaced"),
+            }));
         }
         let result = json!({"response_id": response_id.as_str()});
         effect::finish(
@@ -196,9 +206,8 @@ impl CompletionWorker {
             }
             State::Completed => self.document(job).await,
             State::Documented => Ok(Verdict::Duplicate(vec![document_created(job.id)])),
-            State::Notified | State::Cancelled | State::Failed => {
-                Ok(Verdict::Duplicate(Vec::new()))
-            }
+            State::Cancelled => Ok(Verdict::Duplicate(vec![research_failed(job.id, CANCELLED)])),
+            State::Notified | State::Failed => Ok(Verdict::Duplicate(Vec::new())),
         }
     }
 
@@ -233,14 +242,7 @@ impl CompletionWorker {
         let response = &fetched.response;
         match response.status {
             ResponseStatus::Queued | ResponseStatus::InProgress | ResponseStatus::Other => {
-                // Adopted early, or asked early: from now on the watch knows it.
-                let model = if response.model.is_empty() {
-                    "unknown"
-                } else {
-                    &response.model
-                };
-                job::mark_submitted(&self.db, job.id, &response_id, model, Utc::now()).await?;
-                Ok(Verdict::Done(vec![watch(job.id, &response_id, self.watch)]))
+                self.still_running(&job, &response_id, response).await
             }
             ResponseStatus::Completed => self.store_completed(job, response_id, &fetched).await,
             // Partial text is worth keeping: it was paid for.
@@ -253,12 +255,41 @@ impl CompletionWorker {
                 self.fail(&job, &detail).await
             }
             ResponseStatus::Cancelled => {
-                let detail = "the response was cancelled at OpenAI";
-                job::cancel(&self.db, job.id, detail, Utc::now()).await?;
-                Ok(Verdict::Done(vec![research_failed(job.id, detail)]))
+                job::cancel(&self.db, job.id, CANCELLED, Utc::now()).await?;
+                Ok(Verdict::Done(vec![research_failed(job.id, CANCELLED)]))
             }
             ResponseStatus::Failed => self.failed_there(job, response).await,
         }
+    }
+
+    /// The response is not finished: the watch asks again, but not for ever.
+    async fn still_running(
+        &self,
+        job: &job::Model,
+        response_id: &ResponseId,
+        response: &Response,
+    ) -> Handled {
+        let now = Utc::now();
+        // Adopted before its submission was stored: from now on the watch knows it.
+        let model = if response.model.is_empty() {
+            "unknown"
+        } else {
+            &response.model
+        };
+        job::mark_submitted(&self.db, job.id, response_id, model, now).await?;
+        if now - job.submitted_at.unwrap_or(now) > RESEARCH_DEADLINE {
+            self.openai()
+                .await?
+                .cancel_response(response_id.as_str())
+                .await?;
+            let hours = RESEARCH_DEADLINE.num_hours();
+            return self
+                .fail(job, &format!("OpenAI had not finished after {hours} hours"))
+                .await;
+        }
+        // The sweeper sees that somebody looks after the job.
+        job::touch(&self.db, job.id, State::Submitted, now, now).await?;
+        Ok(Verdict::Done(vec![watch(job.id, response_id, self.watch)]))
     }
 
     async fn store_completed(
@@ -278,6 +309,10 @@ impl CompletionWorker {
                 .as_ref()
                 .map(|usage| i64::try_from(count(usage)).unwrap_or(i64::MAX))
         };
+        let other = job
+            .response_id
+            .clone()
+            .filter(|other| *other != response_id);
         let completion = Completion {
             response_id,
             raw: fetched.raw.clone(),
@@ -290,7 +325,10 @@ impl CompletionWorker {
             },
             cost_usd,
         };
-        job::mark_completed(&self.db, job.id, &completion, Utc::now()).await?;
+        let first = job::mark_completed(&self.db, job.id, &completion, Utc::now()).await?;
+        if let (true, Some(other)) = (first, other) {
+            self.cancel_other(&other).await;
+        }
         if let (Some(cost), Some(limit)) = (cost_usd, self.cost_alert_usd)
             && cost > limit
         {
@@ -304,6 +342,26 @@ impl CompletionWorker {
             State::Completed => self.document(job).await,
             State::Documented => Ok(Verdict::Duplicate(vec![document_created(job.id)])),
             _ => Ok(Verdict::Duplicate(Vec::new())),
+        }
+    }
+
+    /// A second submission of the same job, made when the first one's outcome was not known, costs
+    /// money as long as it runs.
+    async fn cancel_other(&self, response_id: &ResponseId) {
+        let cancelled = match self.openai().await {
+            Ok(openai) => openai
+                .cancel_response(response_id.as_str())
+                .await
+                .map(|_| ()),
+            Err(_) => return,
+        };
+        match cancelled {
+            Ok(()) => {
+                tracing::info!(response.id = %response_id, "Cancelled the job's other response.")
+            }
+            Err(error) => {
+                tracing::warn!(response.id = %response_id, %error, "The job's other response could not be cancelled.")
+            }
         }
     }
 

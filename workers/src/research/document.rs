@@ -17,7 +17,7 @@ use crate::halt::{Halt, give_up, retry_later, unless_paused};
 
 /// After this time no creation that was started can still be on its way, and Drive's search has
 /// caught up.
-const IN_FLIGHT: TimeDelta = TimeDelta::seconds(75);
+const IN_FLIGHT: TimeDelta = TimeDelta::seconds(120);
 
 /// Where documents are made.
 pub(crate) enum Documents {
@@ -102,7 +102,7 @@ impl GoogleDocuments {
                     .await?
             }
             effect::Start::Started { since } => {
-                match self.client.find_file_by_job(&job_id, &folder).await? {
+                match self.client.find_file_by_job(&job_id).await? {
                     Some(file) => file,
                     None if Utc::now() - since < IN_FLIGHT => {
                         return Err(Halt::from(Verdict::Snooze {
@@ -280,7 +280,7 @@ async fn write_files(
 }
 
 async fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {
-    let unfinished = path.with_extension(format!("{}.tmp", std::process::id()));
+    let unfinished = path.with_extension(format!("{}.tmp", uuid::Uuid::new_v4()));
     fs::write(&unfinished, text).await?;
     fs::File::open(&unfinished).await?.sync_all().await?;
     fs::rename(&unfinished, path).await

@@ -33,7 +33,7 @@ impl Research {
     /// Reads the sections out of the text, with citations made links. Without a single section the
     /// whole text becomes the introduction, so that nothing that was paid for is thrown away.
     pub(crate) fn read(text: &str, citations: &[Citation]) -> Self {
-        let linked = with_links(text, citations);
+        let linked = repaired(&with_links(text, citations));
         let mut sections = whole_object(&linked).unwrap_or_else(|| cut_object(&linked));
         if sections.is_empty() && !text.trim().is_empty() {
             sections.insert("INTRO", linked.trim().to_owned());
@@ -92,22 +92,51 @@ fn cut_object(text: &str) -> BTreeMap<&'static str, String> {
         .collect()
 }
 
-/// A JSON string's content that lacks its end. An escape that was cut in two is dropped.
-fn unescaped(cut: &str) -> String {
-    let mut cut = cut;
-    loop {
+/// A JSON string's content up to its closing quote, or as far as it goes. An escape that was cut in
+/// two is dropped.
+fn unescaped(content: &str) -> String {
+    let inside = inside_strings(content, true);
+    let end = content
+        .char_indices()
+        .find(|(at, character)| *character == '"' && inside[*at]);
+    let mut cut = &content[..end.map_or(content.len(), |(at, _)| at)];
+    // The longest escape that can be cut in two is a pair of surrogates (`\\uD83D\\uDE0`).
+    for _ in 0..12 {
         if let Ok(text) = serde_json::from_str::<String>(&format!("\"{cut}\"")) {
             return text;
         }
-        match cut.char_indices().next_back() {
-            Some((last, _)) => cut = &cut[..last],
-            None => return String::new(),
+        let Some((last, _)) = cut.char_indices().next_back() else {
+            break;
+        };
+        cut = &cut[..last];
+    }
+    String::new()
+}
+
+/// The text with what models get wrong inside JSON strings put right: raw line breaks and tabs, and
+/// escapes that JSON doesn't know (`\\$`).
+fn repaired(text: &str) -> String {
+    let mut repaired = String::with_capacity(text.len());
+    let mut inside = false;
+    let mut characters = text.chars().peekable();
+    while let Some(character) = characters.next() {
+        match character {
+            '"' => inside = !inside,
+            '\n' if inside => repaired.push_str("\\n"),
+            '\r' if inside => repaired.push_str("\\r"),
+            '\t' if inside => repaired.push_str("\\t"),
+            '\\' if inside => match characters.next_if(|next| "\"\\/bfnrtu".contains(*next)) {
+                Some(known) => repaired.extend(['\\', known]),
+                None => continue,
+            },
+            _ => {}
         }
-        // Only the last few characters can belong to a broken escape (`\uD83D\uDE00`).
-        if cut.is_empty() {
-            return String::new();
+        let written = inside && matches!(character, '\n' | '\r' | '\t' | '\\');
+        if !written {
+            repaired.push(character);
         }
     }
+    repaired
 }
 
 /// A section's value as Markdown: models give lists and objects where text was asked for.
@@ -176,7 +205,7 @@ fn table(rows: &[Value]) -> String {
 /// Puts a Markdown link behind each cited passage that does not name its source already. Only
 /// inside JSON strings, where text is; anywhere else it would break the object.
 fn with_links(text: &str, citations: &[Citation]) -> String {
-    let inside = inside_strings(text);
+    let inside = inside_strings(text, false);
     let is_object = text.contains("\"INTRO\"") || text.contains("\"DOC_TITLE\"");
     let mut ordered: Vec<&Citation> = citations.iter().collect();
     ordered.sort_by_key(|citation| citation.end);
@@ -225,9 +254,9 @@ fn prefix(text: &str, length: usize) -> &str {
     &text[..end]
 }
 
-/// For each byte offset, whether text inserted there would stand inside a JSON string.
-fn inside_strings(text: &str) -> Vec<bool> {
-    let mut inside = false;
+/// For each byte offset, whether text inserted there would stand inside a JSON string. `inside` says
+/// whether the text starts in one.
+fn inside_strings(text: &str, mut inside: bool) -> Vec<bool> {
     let mut escaped = false;
     let mut map = Vec::with_capacity(text.len() + 1);
     for byte in text.bytes() {
@@ -294,6 +323,16 @@ mod tests {
             );
         }
         assert!(whole.missing().contains(&"METRICS".to_owned()));
+    }
+
+    #[test]
+    fn line_breaks_and_unknown_escapes_in_strings_are_put_right() {
+        let text =
+            "{\"INTRO\": \"one\ntwo\tthree \\$5\", \"ICP\": \"all\", \"METRICS\": \"cut \\$1";
+        let research = Research::read(text, &[]);
+        assert_eq!(research.section("INTRO"), Some("one\ntwo\tthree $5"));
+        assert_eq!(research.section("ICP"), Some("all"));
+        assert_eq!(research.section("METRICS"), Some("cut $1"));
     }
 
     #[test]

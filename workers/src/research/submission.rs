@@ -144,8 +144,13 @@ impl Submission {
         if job.state == State::Failed {
             let tx = entities::begin(&self.db).await?;
             let resumed = job::resume_failed(&tx, job_id, now).await?;
+            // A replay is a person's word that it may be submitted once more, whatever became of
+            // the submissions before.
+            if resumed == Some(State::Queued) {
+                job::requeue_for_attempt(&tx, job_id, job.attempt, now).await?;
+            }
             tx.commit().await?;
-            job.state = resumed.unwrap_or(job.state);
+            job = job::find(&self.db, job_id).await?.unwrap_or(job);
         }
         match job.state {
             State::Queued | State::AwaitingBudget => {}
@@ -173,7 +178,11 @@ impl Submission {
             return Ok(reused);
         }
         let question = input::question(job.input.as_ref().unwrap_or(&Value::Null), now);
-        if let Some(waiting) = self.reserve(&job, &question, now).await? {
+        // A submission that has begun may have spent its money already.
+        let begun = effect::find(&self.db, &effect_key(job.id, job.attempt))
+            .await?
+            .is_some();
+        if !begun && let Some(waiting) = self.reserve(&job, &question, now).await? {
             return Ok(waiting);
         }
         self.submit_once(&job, question).await

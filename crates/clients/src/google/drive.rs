@@ -43,17 +43,12 @@ struct FileList {
 }
 
 impl Client {
-    /// The oldest file in `folder` that carries the job id. The index can lag some seconds behind
-    /// a creation: after an unclear failure wait before believing `None`.
-    pub async fn find_file_by_job(
-        &self,
-        job_id: &str,
-        folder: &str,
-    ) -> Result<Option<DriveFile>, ClientError> {
+    /// The oldest file that carries the job id, in whichever folder. The index can lag some seconds
+    /// behind a creation: after an unclear failure wait before believing `None`.
+    pub async fn find_file_by_job(&self, job_id: &str) -> Result<Option<DriveFile>, ClientError> {
         let query = format!(
-            "appProperties has {{ key='job_id' and value={} }} and {} in parents and trashed = false",
-            quoted(job_id),
-            quoted(folder)
+            "appProperties has {{ key='job_id' and value={} }} and trashed = false",
+            quoted(job_id)
         );
         self.oldest("look for the job's document", &query).await
     }

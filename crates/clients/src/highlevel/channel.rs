@@ -51,7 +51,7 @@ impl Channel {
 
     /// Whether a key of `dndSettings` (`SMS`, `FB`, …) is about this channel. A custom provider
     /// mostly carries text messages, so a block on those counts for it too.
-    pub(super) fn is_governed_by(self, dnd_key: &str) -> bool {
+    pub fn is_governed_by(self, dnd_key: &str) -> bool {
         let key = dnd_key.replace(['_', ' '], "");
         let is = |name: &str| key.eq_ignore_ascii_case(name);
         match self {

@@ -38,8 +38,8 @@ fn verified_claims(request: &Request) -> (Value, Value) {
 async fn a_signed_claim_buys_a_token_that_is_used_again() {
     let server = StandIn::start([token("t1"), files(&[]), files(&[])]).await;
     let client = client_for(&server, Some("ann@corp.example"));
-    client.find_file_by_job("j1", "f1").await.unwrap();
-    client.clone().find_file_by_job("j1", "f1").await.unwrap();
+    client.find_file_by_job("j1").await.unwrap();
+    client.clone().find_file_by_job("j1").await.unwrap();
     let requests = server.requests();
     assert_eq!(requests.len(), 3, "one token for both calls");
     assert_eq!(requests[0].line(), "POST /token");
@@ -61,8 +61,8 @@ async fn a_token_that_is_about_to_expire_is_renewed() {
     let short = Answer::json(200, json!({"access_token": "t1", "expires_in": 200}));
     let server = StandIn::start([short, files(&[]), token("t2"), files(&[])]).await;
     let client = client(&server);
-    client.find_file_by_job("j1", "f1").await.unwrap();
-    client.find_file_by_job("j1", "f1").await.unwrap();
+    client.find_file_by_job("j1").await.unwrap();
+    client.find_file_by_job("j1").await.unwrap();
     assert_eq!(server.requests()[3].header("authorization"), "Bearer t2");
 }
 
@@ -72,7 +72,7 @@ async fn a_401_is_answered_with_one_new_token() {
     let server = StandIn::start([token("t1"), refused(), token("t2"), files(&["d1"])]).await;
     assert!(
         client(&server)
-            .find_file_by_job("j1", "f1")
+            .find_file_by_job("j1")
             .await
             .unwrap()
             .is_some()
@@ -80,10 +80,7 @@ async fn a_401_is_answered_with_one_new_token() {
     assert_eq!(server.requests()[3].header("authorization"), "Bearer t2");
 
     let server = StandIn::start([token("t1"), refused(), token("t2"), refused()]).await;
-    let error = client(&server)
-        .find_file_by_job("j1", "f1")
-        .await
-        .unwrap_err();
+    let error = client(&server).find_file_by_job("j1").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unauthorized);
     assert_eq!(server.requests().len(), 4);
 }

@@ -1,12 +1,9 @@
 //! Who may send the reply, and whether it may still be sent.
 
-use std::time::Duration;
-
-use broker::Verdict;
 use chrono::{DateTime, Utc};
 use clients::highlevel::Channel;
 use clients::{ErrorKind, Provider, Reason};
-use entities::batch::{self, Outcome, State};
+use entities::batch::{self, ClosedBy, Outcome, State};
 use entities::{contact, effect, message};
 use sea_orm::{ConnectionTrait, DbErr};
 
@@ -58,11 +55,14 @@ impl Reply {
         }
         let now = crate::time::now();
         let start = effect::start(&tx, &key, now).await?;
+        if let effect::Start::Done { .. } = start {
+            // A twin of ours has sent it, after this batch was marked failed and resumed.
+            batch::finish_sent(&tx, batch.id, now).await?;
+        }
         tx.commit().await?;
         Ok(match start {
             effect::Start::Fresh => Claim::Send { since: now },
             effect::Start::Started { since } => Claim::Ask { since },
-            // The result is stored in the transaction that ends the batch, so it would have ended.
             effect::Start::Done { .. } => Claim::Finished,
         })
     }
@@ -100,36 +100,6 @@ impl Reply {
             },
         }
     }
-
-    /// One reply at a time for each contact: earlier batches that still wait are answered by this
-    /// one, unless their reply may be on its way.
-    pub(super) async fn settle_earlier_batches(
-        &self,
-        batch: &batch::Model,
-    ) -> Result<Option<Verdict>, Halt> {
-        if batch::closed_before(&self.db, &batch.contact_id, batch)
-            .await?
-            .is_empty()
-        {
-            return Ok(None);
-        }
-        let tx = entities::begin(&self.db).await?;
-        contact::lock(&tx, &batch.contact_id).await?;
-        let mut on_its_way = false;
-        for earlier in batch::closed_before(&tx, &batch.contact_id, batch).await? {
-            if effect::find(&tx, &effect_key(earlier.id)).await?.is_some() {
-                on_its_way = true;
-            } else {
-                let reason = Some("answered_by_next_batch");
-                batch::finish(&tx, earlier.id, Outcome::Superseded, reason, Utc::now()).await?;
-            }
-        }
-        tx.commit().await?;
-        Ok(on_its_way.then_some(Verdict::Snooze {
-            reason: "earlier_reply_on_its_way",
-            delay: Duration::from_secs(2),
-        }))
-    }
 }
 
 /// What we know by ourselves that speaks against a reply.
@@ -142,7 +112,7 @@ async fn reason_now<C: ConnectionTrait>(
         if contact.opted_out_at.is_some() {
             return Ok(Some((Outcome::Suppressed, "opted_out")));
         }
-        let blocked = |name: &String| Channel::from_webhook(name) == Some(channel);
+        let blocked = |name: &String| channel.is_governed_by(name);
         if contact.dnd || contact.dnd_channels.0.iter().any(blocked) {
             return Ok(Some((Outcome::Suppressed, "do_not_disturb")));
         }
@@ -156,7 +126,9 @@ async fn reason_now<C: ConnectionTrait>(
             }
         }
     }
-    if batch::exists_newer(db, batch).await? {
+    // A contact who never pauses would never be answered: a batch that closed by its deadline is.
+    let talkative = batch.closed_by == Some(ClosedBy::Deadline);
+    if !talkative && batch::exists_newer(db, batch).await? {
         return Ok(Some((Outcome::Superseded, "contact_wrote_again")));
     }
     Ok(None)

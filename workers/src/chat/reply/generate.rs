@@ -6,7 +6,7 @@ use chrono::Utc;
 use clients::Provider;
 use clients::openai::ReplyRequest;
 use entities::reply::{self, NewReply};
-use entities::{batch, contact, message};
+use entities::{BatchId, batch, contact, message};
 
 use super::Reply;
 use super::conversation::conversation;
@@ -24,9 +24,17 @@ impl Reply {
         })?;
         unless_paused(&self.db, Provider::OpenAi).await?;
         let contact = contact::find(&self.db, &batch.contact_id).await?;
+        // What superseded batches asked has not been answered yet: it belongs to this one.
+        let unanswered = batch::unanswered_before(&self.db, batch).await?;
+        let oldest = unanswered.first().unwrap_or(batch);
         let limit = self.settings.history_messages;
-        let history = message::history(&self.db, &batch.contact_id, batch, limit).await?;
-        let messages = message::of_batch(&self.db, batch.id).await?;
+        let history = message::history(&self.db, &batch.contact_id, oldest, limit).await?;
+        let batches: Vec<BatchId> = unanswered
+            .iter()
+            .map(|batch| batch.id)
+            .chain([batch.id])
+            .collect();
+        let messages = message::of_batches(&self.db, &batches).await?;
         let request = ReplyRequest {
             model: self.settings.model.clone(),
             instructions: self.settings.instructions.clone(),

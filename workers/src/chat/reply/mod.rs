@@ -7,6 +7,7 @@
 
 mod claim;
 mod conversation;
+mod earlier;
 mod generate;
 mod send;
 
@@ -120,10 +121,12 @@ impl Reply {
                 .end(&batch, Outcome::Suppressed, "model_saw_no_need")
                 .await;
         }
+        // Everything that takes time comes before the claim: after it, the clock of the send runs.
+        let outgoing = self.outgoing(&batch, channel, &reply).await?;
         match self.claim(&batch, channel).await? {
             Claim::Ended(outcome, reason) => self.end(&batch, outcome, reason).await,
             Claim::Finished => Ok(Verdict::Duplicate(Vec::new())),
-            Claim::Send { since } => self.send(&batch, channel, &reply, since).await,
+            Claim::Send { since } => self.send(&batch, &reply, &outgoing, since).await,
             Claim::Ask { since } => {
                 self.ask_before_sending_again(&batch, channel, &reply, since)
                     .await

@@ -13,11 +13,15 @@ use serde_json::json;
 
 use super::Reply;
 use super::claim::{effect_key, suppressing};
+use crate::chat::opt_out::without_tags;
 use crate::halt::{Halt, Handled, give_up, reason, retry_later, unauthorized};
 
 /// After this time no send that was started can still be on its way: the client's own deadline for
 /// a call, and some. Until then "not found" may mean "not yet".
-const IN_FLIGHT: TimeDelta = TimeDelta::seconds(40);
+pub(super) const IN_FLIGHT: TimeDelta = TimeDelta::seconds(40);
+
+/// A send must start within this time of its claim, so that it has ended before [`IN_FLIGHT`].
+const LATEST_START: TimeDelta = TimeDelta::seconds(5);
 
 /// How far HighLevel's clock may be behind ours.
 const CLOCK_SKEW: TimeDelta = TimeDelta::seconds(30);
@@ -30,16 +34,25 @@ impl Reply {
     pub(super) async fn send(
         &self,
         batch: &batch::Model,
-        channel: Channel,
         reply: &reply::Model,
+        outgoing: &OutgoingMessage,
         since: DateTime<Utc>,
     ) -> Handled {
-        let outgoing = self.outgoing(batch, channel, reply).await?;
-        let error = match self.highlevel()?.send_message(&outgoing).await {
+        let key = effect_key(batch.id);
+        let highlevel = self.highlevel()?;
+        // A process that was stopped in between must not send what another may have sent by now.
+        if Utc::now() - since > LATEST_START {
+            effect::forget(&self.db, &key, since).await?;
+            let delay = Duration::from_secs(1);
+            return Ok(Verdict::Snooze {
+                reason: "claim_grew_old",
+                delay,
+            });
+        }
+        let error = match highlevel.send_message(outgoing).await {
             Ok(sent) => return self.record(batch, reply, &sent).await,
             Err(error) => error,
         };
-        let key = effect_key(batch.id);
         match error.kind() {
             // The effect stays as it is: the next attempt asks before it sends.
             ErrorKind::Unknown => Ok(retry_later("highlevel_outcome_unknown", error.to_string())),
@@ -91,7 +104,7 @@ impl Reply {
     }
 
     /// The message in HighLevel's conversation that is this reply, if it is there.
-    async fn find_sent(
+    pub(super) async fn find_sent(
         &self,
         batch: &batch::Model,
         channel: Channel,
@@ -111,23 +124,28 @@ impl Reply {
             return Ok(None);
         };
         let earliest = since - CLOCK_SKEW;
-        let latest = highlevel
+        for message in highlevel
             .recent_messages(&conversation, SEARCHED_MESSAGES)
-            .await?;
-        let found = latest.into_iter().find(|message| {
-            message.direction == Way::Outbound
-                && same_text(&message.body, &reply.text, channel)
-                && message.date_added.is_none_or(|date| date >= earliest)
+            .await?
+        {
+            let may_be_it = message.direction == Way::Outbound
                 && message.user_id.is_none()
-        });
-        Ok(found.map(|message| SentMessage {
-            conversation_id: Some(conversation),
-            message_id: message.id,
-        }))
+                && message.date_added.is_none_or(|date| date >= earliest)
+                && holds_text(&message.body, &reply.text, channel);
+            // An earlier reply with the same words is stored with its id.
+            if may_be_it && !message::is_stored(&self.db, &batch.contact_id, &message.id).await? {
+                let conversation_id = Some(conversation);
+                return Ok(Some(SentMessage {
+                    conversation_id,
+                    message_id: message.id,
+                }));
+            }
+        }
+        Ok(None)
     }
 
     /// Stores that the reply was sent: effect, reply, message and batch in one transaction.
-    async fn record(
+    pub(super) async fn record(
         &self,
         batch: &batch::Model,
         reply: &reply::Model,
@@ -154,19 +172,21 @@ impl Reply {
             sent_at: now,
         };
         message::store_without_batch(&tx, &batch.contact_id, message, now).await?;
-        batch::finish(&tx, batch.id, Outcome::Replied, None, now).await?;
+        batch::finish_sent(&tx, batch.id, now).await?;
         tx.commit().await?;
         Ok(Verdict::Done(Vec::new()))
     }
 
-    async fn outgoing(
+    pub(super) async fn outgoing(
         &self,
         batch: &batch::Model,
         channel: Channel,
         reply: &reply::Model,
     ) -> Result<OutgoingMessage, Halt> {
         let messages = message::of_batch(&self.db, batch.id).await?;
-        let last = messages.last();
+        // The thread of the channel that the reply goes out by; a batch may hold several channels.
+        let same_channel = |message: &&message::Model| message.channel == batch.channel;
+        let last = messages.iter().rfind(same_channel).or(messages.last());
         let email = channel == Channel::Email;
         let subject = last
             .and_then(|message| message.subject.clone())
@@ -196,43 +216,42 @@ fn answered(subject: &str) -> String {
     }
 }
 
-/// E-mail is sent as HTML and may come back changed in form, so it is compared by its words.
-fn same_text(there: &str, ours: &str, channel: Channel) -> bool {
-    if channel != Channel::Email {
-        return there.trim() == ours.trim();
+/// Whether the message there holds our text: HighLevel may add a line to it (how to opt out), and an
+/// e-mail is sent as HTML and may come back changed in form, so that only its letters count.
+fn holds_text(there: &str, ours: &str, channel: Channel) -> bool {
+    if channel == Channel::Email {
+        let letters = |text: &str| -> String {
+            without_tags(text)
+                .chars()
+                .filter(|character| character.is_alphanumeric())
+                .collect()
+        };
+        return letters(there).contains(&letters(ours));
     }
-    let letters = |text: &str| -> String {
-        let mut inside_tag = false;
-        let visible = text.chars().filter(|character| match character {
-            '<' => {
-                inside_tag = true;
-                false
-            }
-            '>' => {
-                let was_inside = inside_tag;
-                inside_tag = false;
-                !was_inside
-            }
-            _ => !inside_tag,
-        });
-        visible
-            .filter(|character| character.is_alphanumeric())
-            .collect()
-    };
-    letters(there) == letters(ours)
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    words(there).contains(&words(ours))
 }
 
 #[cfg(test)]
 mod tests {
     use clients::highlevel::Channel;
 
-    use super::{answered, same_text};
+    use super::{answered, holds_text};
 
     #[test]
     fn a_sent_message_is_recognised_by_its_text() {
-        assert!(same_text(" See you then.\n", "See you then.", Channel::Sms));
-        assert!(!same_text("See you", "See you then.", Channel::Sms));
-        assert!(same_text(
+        assert!(holds_text(
+            " See you then.\n",
+            "See you then.",
+            Channel::Sms
+        ));
+        assert!(holds_text(
+            "See you  then.\nReply STOP to end.",
+            "See you then.",
+            Channel::Sms
+        ));
+        assert!(!holds_text("See you", "See you then.", Channel::Sms));
+        assert!(holds_text(
             "<p>See you,<br>then.</p>",
             "See you,\nthen.",
             Channel::Email
