@@ -3,7 +3,7 @@
 //! GHL_WEBHOOK_RSA_PUBLIC_KEY WEBHOOK_SECRET MAX_BODY_BYTES MESSAGE_BATCH_WAIT_TIME METRICS_PORT`.
 
 use config::{
-    ConfigError, Environment, Secret, amqp_url, database_url, metrics_port, wait_seconds,
+    ConfigError, Environment, Secret, amqp_url, database_url, host, metrics_port, wait_seconds,
 };
 use url::Url;
 
@@ -64,7 +64,7 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] with everything that is wrong.
     pub fn read(mut environment: Environment) -> Result<Self, ConfigError> {
-        let host = environment.text("HOST", "127.0.0.1");
+        let host = host(&environment);
         let port = environment.number("PORT", 8080, 0..=65535);
         let given_base_url = base_url(&mut environment);
         let config = Self {

@@ -2,7 +2,9 @@
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+use config::Environment;
 use gateway::Config;
+use telemetry::Settings;
 use tokio::net::TcpListener;
 use tracing::{info, warn};
 
@@ -35,11 +37,12 @@ fn main() -> anyhow::Result<()> {
 
 #[tokio::main]
 async fn serve() -> anyhow::Result<()> {
-    let telemetry = telemetry::init("millrace-gateway")?;
-    let config = Config::load()?;
+    let environment = Environment::load();
+    let telemetry = telemetry::init("millrace-gateway", &Settings::read(&environment))?;
+    let config = Config::read(environment)?;
     let shutdown = telemetry::shutdown_on_signal();
     telemetry
-        .serve(config.metrics_port, || true, shutdown.clone())
+        .serve(&config.host, config.metrics_port, || true, shutdown.clone())
         .await?;
 
     let (host, port) = (config.host.as_str(), config.port);

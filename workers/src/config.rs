@@ -29,6 +29,7 @@ const RESEARCH_TOOLS: &str = r#"[
 pub struct Config {
     pub(crate) amqp_url: Secret,
     pub(crate) database_url: Secret,
+    pub(crate) host: String,
     pub(crate) metrics_port: u16,
     pub(crate) openai: Option<OpenaiConfig>,
     pub(crate) hubspot: Option<HubspotConfig>,
@@ -63,6 +64,7 @@ impl Config {
         let config = Self {
             amqp_url: config::amqp_url(environment_ref),
             database_url: config::database_url(environment_ref),
+            host: config::host(environment_ref),
             metrics_port: config::metrics_port(environment_ref, 9091),
             openai: client_secret(environment_ref, "OPENAI_API_KEY").map(|api_key| OpenaiConfig {
                 base_url: environment_ref.text("OPENAI_BASE_URL", "https://api.openai.com/v1"),
@@ -95,10 +97,10 @@ impl Config {
         Ok(config)
     }
 
-    /// Where this process serves `/metrics` and `/health`.
+    /// Address and port where this process serves `/metrics` and `/health`.
     #[must_use]
-    pub fn metrics_port(&self) -> u16 {
-        self.metrics_port
+    pub fn operations(&self) -> (String, u16) {
+        (self.host.clone(), self.metrics_port)
     }
 }
 

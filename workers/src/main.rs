@@ -4,7 +4,6 @@ mod cli;
 
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use config::Environment;
 use workers::{Config, parse_roles, start};
@@ -58,13 +57,19 @@ async fn main() -> ExitCode {
 
 async fn run(roles: &str) -> anyhow::Result<()> {
     let roles = parse_roles(roles)?;
-    let config = Config::read(Environment::load())?;
-    let telemetry = telemetry::init("millrace-worker").context("telemetry could not start")?;
+    let environment = Environment::load();
+    let settings = telemetry::Settings::read(&environment);
+    let config = Config::read(environment)?;
+    let telemetry = telemetry::init("millrace-worker", &settings)?;
     let shutdown = telemetry::shutdown_on_signal();
-    let metrics_port = config.metrics_port();
-    let running = start(config, &roles, shutdown.clone()).await?;
+    let (host, metrics_port) = config.operations();
+    let starting = start(config, &roles, shutdown.clone());
+    let running = tokio::select! {
+        running = starting => running?,
+        () = shutdown.cancelled() => return Ok(()),
+    };
     telemetry
-        .serve(metrics_port, running.health(), shutdown)
+        .serve(&host, metrics_port, running.health(), shutdown)
         .await?;
     tracing::info!(
         ?roles,

@@ -298,8 +298,16 @@ fn warn_of_what_is_off(config: &Config, roles: &[Role]) {
     {
         warn!("OPENAI_API_KEY is not set: research and replies are parked until it is.");
     }
-    if config.highlevel.is_none() && has(Role::Reply) {
-        warn!("GHL_API_KEY is not set: replies are parked until it is.");
+    if has(Role::Reply) {
+        match &config.highlevel {
+            None => warn!("GHL_API_KEY is not set: replies are parked until it is."),
+            Some(highlevel) if highlevel.location_id.is_empty() => {
+                warn!(
+                    "GHL_LOCATION_ID is not set: conversations can't be searched for, so a reply of unknown outcome may be sent again."
+                );
+            }
+            Some(_) => {}
+        }
     }
     if has(Role::Research) {
         match (&config.research.trigger_stage, &config.hubspot) {

@@ -1,11 +1,13 @@
 //! Looking at parked messages and sending them back to their work queue.
 //!
-//! A parking lot is read with `basic.get` on a channel of its own, without acks; closing the
-//! channel puts back whatever was not replayed, in its old place.
+//! A parking lot is read with `basic.get` on a channel of its own, without acks; what was not
+//! replayed is put back, in its old place. Meanwhile others find the parking lot emptier.
+
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use lapin::message::Delivery;
-use lapin::options::{BasicAckOptions, BasicGetOptions, QueueDeclareOptions};
+use lapin::options::{BasicAckOptions, BasicGetOptions, BasicNackOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
 use lapin::{Channel, Connection};
 use messages::Envelope;
@@ -15,6 +17,12 @@ use crate::delivery::{ATTEMPTS, FAILURE_DETAIL, FAILURE_REASON, FIRST_SEEN, head
 use crate::outgoing::{Original, Outgoing};
 use crate::publisher::{PublishError, Publisher};
 use crate::topology::{self, WorkQueue};
+
+/// How often we look whether the broker has put messages back.
+const PUT_BACK_INTERVAL: Duration = Duration::from_millis(20);
+
+/// How long we wait for it.
+const PUT_BACK_DEADLINE: Duration = Duration::from_secs(2);
 
 /// The parking lots of a broker.
 pub struct DeadLetters {
@@ -82,7 +90,7 @@ impl DeadLetters {
         while let Some(delivery) = parked.next().await {
             found.push(DeadLetter::read(&delivery?));
         }
-        channel.close(200, "listed".into()).await?;
+        put_back(&channel, queue, found.len()).await?;
         Ok(found)
     }
 
@@ -98,12 +106,13 @@ impl DeadLetters {
         chosen: impl Fn(&DeadLetter) -> bool,
     ) -> Result<Vec<DeadLetter>, DeadLetterError> {
         let channel = self.connection.create_channel().await?;
-        let mut replayed = Vec::new();
+        let (mut replayed, mut left) = (Vec::new(), 0);
         let mut parked = std::pin::pin!(parked_messages(&channel, queue).await?);
         while let Some(delivery) = parked.next().await {
             let delivery = delivery?;
             let letter = DeadLetter::read(&delivery);
             if !chosen(&letter) {
+                left += 1;
                 continue;
             }
             let original = Original {
@@ -117,7 +126,7 @@ impl DeadLetters {
             delivery.ack(BasicAckOptions::default()).await?;
             replayed.push(letter);
         }
-        channel.close(200, "replayed".into()).await?;
+        put_back(&channel, queue, left).await?;
         Ok(replayed)
     }
 }
@@ -145,25 +154,51 @@ async fn parked_messages(
     queue: WorkQueue,
 ) -> lapin::Result<impl futures_util::Stream<Item = lapin::Result<Delivery>> + '_> {
     let name = queue.parking_lot();
+    let parked = count(channel, queue).await?;
+    Ok(futures_util::stream::unfold(parked, move |left| {
+        let name = name.clone();
+        async move {
+            let left = left.checked_sub(1)?;
+            let got = channel
+                .basic_get(name.as_str().into(), BasicGetOptions::default())
+                .await;
+            got.transpose()
+                .map(|got| (got.map(|message| message.delivery), left))
+        }
+    }))
+}
+
+/// Returns the messages that are not acked. The broker does so some time after it was told; we
+/// wait for it, so that whoever looks next finds them.
+async fn put_back(channel: &Channel, queue: WorkQueue, messages: usize) -> lapin::Result<()> {
+    let all = BasicNackOptions {
+        multiple: true,
+        requeue: true,
+    };
+    if messages > 0 {
+        channel.basic_nack(0, all).await?;
+    }
+    let returned = async {
+        while (count(channel, queue).await? as usize) < messages {
+            tokio::time::sleep(PUT_BACK_INTERVAL).await;
+        }
+        lapin::Result::Ok(())
+    };
+    // Late when somebody else took some of them meanwhile.
+    if let Ok(counted) = tokio::time::timeout(PUT_BACK_DEADLINE, returned).await {
+        counted?;
+    }
+    channel.close(200, "done".into()).await
+}
+
+async fn count(channel: &Channel, queue: WorkQueue) -> lapin::Result<u32> {
     let passive = QueueDeclareOptions {
         passive: true,
         ..Default::default()
     };
-    let parked = channel
+    let name = queue.parking_lot();
+    let found = channel
         .queue_declare(name.as_str().into(), passive, FieldTable::default())
         .await?;
-    Ok(futures_util::stream::unfold(
-        parked.message_count(),
-        move |left| {
-            let name = name.clone();
-            async move {
-                let left = left.checked_sub(1)?;
-                let got = channel
-                    .basic_get(name.as_str().into(), BasicGetOptions::default())
-                    .await;
-                got.transpose()
-                    .map(|got| (got.map(|message| message.delivery), left))
-            }
-        },
-    ))
+    Ok(found.message_count())
 }

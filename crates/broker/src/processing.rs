@@ -25,6 +25,10 @@ use crate::topology::Lane;
 use crate::trace;
 use crate::verdict::{Failure, Unavailable, Verdict};
 
+/// How long a message is held while our database is away. The broker takes back what is not acked
+/// in 30 minutes, and counts that as a failed delivery.
+const HOLD_LIMIT: Duration = Duration::from_secs(600);
+
 /// How long one ack may take before the connection counts as broken.
 const ACK_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -156,11 +160,18 @@ impl<H: Handler> Worker<H> {
         channel: &Channel,
     ) -> Option<Verdict> {
         let mut backoff = Backoff::default();
+        let started = Instant::now();
         loop {
             let detail = match self.handle_once(event, attempt).await {
                 Verdict::Hold(Unavailable(detail)) => detail,
                 verdict => return Some(verdict),
             };
+            if started.elapsed() > HOLD_LIMIT {
+                return Some(Verdict::Snooze {
+                    reason: "held_too_long",
+                    delay: Duration::from_secs(30),
+                });
+            }
             warn!(detail, "Something of our own is away; the message waits.");
             tokio::select! {
                 () = self.stop.cancelled() => return None,
@@ -218,11 +229,8 @@ impl<H: Handler> Worker<H> {
                     .unwrap_or_default();
                 if waited < SNOOZE_LIMIT {
                     let outcome = Outcome::new("snoozed").because(reason, "");
-                    let seconds = delay.as_secs_f64().ceil().min(3600.0) as u32;
-                    (
-                        vec![again(Lane::seconds(seconds), attempt.number - 1)],
-                        outcome,
-                    )
+                    let lane = Lane::for_snooze(delay);
+                    (vec![again(lane, attempt.number - 1)], outcome)
                 } else {
                     let days = SNOOZE_LIMIT.as_secs() / 86_400;
                     let detail = format!("still not due after {days} days: {reason}");

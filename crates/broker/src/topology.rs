@@ -137,6 +137,17 @@ impl Lane {
         }
     }
 
+    /// The shortest of a few lanes that is at least as long as `delay`, or an hour. A lane is a queue
+    /// that never goes away, so arbitrary delays must not make arbitrary lanes.
+    #[must_use]
+    pub fn for_snooze(delay: Duration) -> Self {
+        const SECONDS: [u32; 13] = [1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 900, 1800, 3600];
+        let seconds = SECONDS
+            .into_iter()
+            .find(|seconds| Duration::from_secs((*seconds).into()) >= delay);
+        Self::seconds(seconds.unwrap_or(3600))
+    }
+
     /// The retry lane for the failure number `attempt` (from 1).
     #[must_use]
     pub fn for_attempt(attempt: u32) -> Self {

@@ -31,6 +31,12 @@ pub fn database_url(environment: &mut Environment) -> Secret {
     Secret::new(url)
 }
 
+/// `HOST`: the address that this process listens on, for its routes and for `/metrics`.
+#[must_use]
+pub fn host(environment: &Environment) -> String {
+    environment.text("HOST", "127.0.0.1")
+}
+
 /// `METRICS_PORT`: where this process serves `/metrics` and `/health`. 0 takes any free port.
 pub fn metrics_port(environment: &mut Environment, default: u16) -> u16 {
     environment.number("METRICS_PORT", default, 0..=65535)

@@ -5,7 +5,9 @@ mod shutdown;
 
 use std::io::IsTerminal as _;
 
+use config::Environment;
 use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_otlp::WithExportConfig as _;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
@@ -32,19 +34,47 @@ pub enum TelemetryError {
     /// The metrics registry refused the exporter.
     #[error("the metrics exporter could not start")]
     Metrics(#[from] opentelemetry_sdk::error::OTelSdkError),
+    /// `RUST_LOG` can't be read.
+    #[error("RUST_LOG is not a log filter, such as info or info,broker=debug")]
+    Filter(#[from] tracing_subscriber::filter::ParseError),
     /// Another logger is installed already.
     #[error("logging is set up already")]
     Logging(#[from] tracing_subscriber::util::TryInitError),
 }
 
-/// Starts logs (`RUST_LOG`, default `info`; JSON with `LOG_FORMAT=json`), traces (sent by
-/// OTLP over HTTP where `OTEL_EXPORTER_OTLP_ENDPOINT` is set) and metrics.
-///
-/// Trace context is carried through messages whether or not traces are sent anywhere.
+/// lapin reports as errors the end of connections that we rebuild anyway.
+const USUAL_FILTER: &str = "info,lapin=off,sqlx=warn,opentelemetry=warn";
+
+/// What the logs show and where traces go.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// Which log lines are written, in the syntax of `RUST_LOG`; `None` means level info.
+    pub log_filter: Option<String>,
+    /// Log lines as JSON instead of text.
+    pub log_json: bool,
+    /// Where traces are sent by OTLP over HTTP, the part before `/v1/traces`; `None` sends none.
+    /// The other `OTEL_*` variables are read from the process's environment by the exporter.
+    pub otlp_endpoint: Option<String>,
+}
+
+impl Settings {
+    /// Reads `RUST_LOG`, `LOG_FORMAT` and `OTEL_EXPORTER_OTLP_ENDPOINT`.
+    #[must_use]
+    pub fn read(environment: &Environment) -> Self {
+        Self {
+            log_filter: environment.optional("RUST_LOG"),
+            log_json: environment.optional("LOG_FORMAT").as_deref() == Some("json"),
+            otlp_endpoint: environment.optional("OTEL_EXPORTER_OTLP_ENDPOINT"),
+        }
+    }
+}
+
+/// Starts logs, traces and metrics. Trace context is carried through messages whether or not traces
+/// are sent anywhere.
 ///
 /// # Errors
 /// [`TelemetryError`]
-pub fn init(service: &'static str) -> Result<Telemetry, TelemetryError> {
+pub fn init(service: &'static str, settings: &Settings) -> Result<Telemetry, TelemetryError> {
     let resource = Resource::builder()
         .with_service_name(service)
         .with_attribute(opentelemetry::KeyValue::new(
@@ -54,9 +84,13 @@ pub fn init(service: &'static str) -> Result<Telemetry, TelemetryError> {
         .build();
 
     let mut tracers = SdkTracerProvider::builder().with_resource(resource.clone());
-    if std::env::var_os("OTEL_EXPORTER_OTLP_ENDPOINT").is_some_and(|value| !value.is_empty()) {
+    if let Some(endpoint) = &settings.otlp_endpoint {
+        // The exporter's HTTP client has TLS without a provider of its own. Somebody else may have
+        // installed one before us.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let exporter = opentelemetry_otlp::SpanExporter::builder()
             .with_http()
+            .with_endpoint(format!("{}/v1/traces", endpoint.trim_end_matches('/')))
             .build()?;
         tracers = tracers.with_batch_exporter(exporter);
     }
@@ -72,14 +106,11 @@ pub fn init(service: &'static str) -> Result<Telemetry, TelemetryError> {
         .build();
     opentelemetry::global::set_meter_provider(meters);
 
-    // lapin and the HTTP stack describe their inner life at debug level and errors of connections
-    // that we rebuild anyway at error level.
-    let filter = EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| EnvFilter::new("info,lapin=off,sqlx=warn,opentelemetry=warn"));
-    let json = std::env::var("LOG_FORMAT").is_ok_and(|format| format == "json");
+    let filter = settings.log_filter.as_deref().unwrap_or(USUAL_FILTER);
+    let filter = EnvFilter::try_new(filter)?;
     // Colours are for people, not for files.
     let ansi = std::io::stdout().is_terminal();
-    let logs = if json {
+    let logs = if settings.log_json {
         fmt::layer().json().boxed()
     } else {
         fmt::layer().with_ansi(ansi).boxed()

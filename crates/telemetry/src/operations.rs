@@ -1,6 +1,6 @@
 //! The port for operators: metrics and liveness of this process.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -24,21 +24,20 @@ pub struct ServeError {
 }
 
 impl Telemetry {
-    /// Serves `/metrics` (Prometheus text) and `/health` (200 while `healthy` says so, else 503) on
-    /// all interfaces, in the background until `shutdown`. Port 0 takes any free one.
+    /// Serves `/metrics` (Prometheus text) and `/health` (200 while `healthy` says so, else 503) in
+    /// the background until `shutdown`. Port 0 takes any free one.
     ///
     /// # Errors
     /// [`ServeError`] when the port is taken.
     pub async fn serve(
         &self,
+        host: &str,
         port: u16,
         healthy: impl Fn() -> bool + Send + Sync + 'static,
         shutdown: CancellationToken,
     ) -> Result<SocketAddr, ServeError> {
         let failed = |source| ServeError { port, source };
-        let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port))
-            .await
-            .map_err(failed)?;
+        let listener = TcpListener::bind((host, port)).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let registry = self.registry.clone();
         let healthy = Arc::new(healthy);

@@ -68,6 +68,19 @@ impl Broker {
         }
     }
 
+    /// Puts a copy of a message that [`Broker::waiting`] has shown into a queue, with all its
+    /// properties and headers, as a person can in the management UI.
+    pub fn put(&self, queue: &str, message: &serde_json::Value) {
+        let body = serde_json::json!({
+            "routing_key": queue,
+            "properties": message["properties"],
+            "payload": message["payload"],
+            "payload_encoding": message["payload_encoding"],
+        });
+        let path = format!("/api/exchanges/{}/amq.default/publish", self.virtual_host);
+        self.expect("POST", &path, &body.to_string());
+    }
+
     /// Moves every message of one queue to another as the management UI does, with a shovel that
     /// ends by itself.
     pub fn shovel(&self, from: &str, to: &str) {

@@ -4,10 +4,12 @@ use sea_orm::{ConnectionTrait as _, DatabaseConnection};
 use tempfile::TempDir;
 use uuid::Uuid;
 
-/// An empty, migrated database; removed when this is dropped.
+/// An empty database, migrated unless its maker says otherwise; removed when this is dropped.
 pub struct Database {
     url: String,
     _folder: Option<TempDir>,
+    /// The PostgreSQL server and the name of the database on it.
+    dropped_at_end: Option<(String, String)>,
 }
 
 impl Database {
@@ -16,17 +18,7 @@ impl Database {
     /// # Panics
     /// When the file can't be made.
     pub async fn sqlite() -> Self {
-        let folder = TempDir::new().expect("the temporary folder can be written to");
-        let path = folder.path().join("millrace.db");
-        let url = format!("sqlite://{}?mode=rwc", path.display());
-        let database = Self {
-            url,
-            _folder: Some(folder),
-        };
-        migration::migrate(&database.connect().await)
-            .await
-            .expect("an empty database migrates");
-        database
+        Self::empty_sqlite().migrated().await
     }
 
     /// A database on the PostgreSQL server named by `TEST_POSTGRES_URL`.
@@ -34,6 +26,30 @@ impl Database {
     /// # Panics
     /// When there is no server: `./dev test` starts one.
     pub async fn postgres() -> Self {
+        Self::empty_postgres().await.migrated().await
+    }
+
+    /// A SQLite file without any table.
+    ///
+    /// # Panics
+    /// When the folder can't be made.
+    #[must_use]
+    pub fn empty_sqlite() -> Self {
+        let folder = TempDir::new().expect("the temporary folder can be written to");
+        let path = folder.path().join("millrace.db");
+        let url = format!("sqlite://{}?mode=rwc", path.display());
+        Self {
+            url,
+            _folder: Some(folder),
+            dropped_at_end: None,
+        }
+    }
+
+    /// A PostgreSQL database without any table.
+    ///
+    /// # Panics
+    /// When there is no server: `./dev test` starts one.
+    pub async fn empty_postgres() -> Self {
         let server = std::env::var("TEST_POSTGRES_URL").unwrap_or_else(|_| {
             panic!("TEST_POSTGRES_URL is not set; run ./dev test, which starts PostgreSQL")
         });
@@ -47,14 +63,18 @@ impl Database {
             .expect("the test user may create databases");
         let mut url: url::Url = server.parse().expect("TEST_POSTGRES_URL is an address");
         url.set_path(&name);
-        let database = Self {
+        Self {
             url: url.to_string(),
             _folder: None,
-        };
-        migration::migrate(&database.connect().await)
+            dropped_at_end: Some((server, name)),
+        }
+    }
+
+    async fn migrated(self) -> Self {
+        migration::migrate(&self.connect().await)
             .await
             .expect("an empty database migrates");
-        database
+        self
     }
 
     /// The address, as `DATABASE_URL` takes it.
@@ -71,5 +91,27 @@ impl Database {
         entities::connect(&self.url, 4)
             .await
             .expect("the test's database can be reached")
+    }
+}
+
+impl Drop for Database {
+    /// On a thread of its own: a runtime can't be waited for on one of its threads.
+    fn drop(&mut self) {
+        let Some((server, name)) = self.dropped_at_end.take() else {
+            return;
+        };
+        let dropping = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build();
+            let Ok(runtime) = runtime else { return };
+            runtime.block_on(async {
+                if let Ok(admin) = entities::connect(&server, 1).await {
+                    let statement = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
+                    let _ = admin.execute_unprepared(&statement).await;
+                }
+            });
+        });
+        let _ = dropping.join();
     }
 }

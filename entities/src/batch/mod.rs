@@ -75,11 +75,11 @@ pub enum State {
     Open,
     /// It waits for its reply.
     Closed,
-    /// The reply was sent, or the model saw no need for one.
+    /// The reply was sent.
     Replied,
     /// The contact wrote again before the reply was sent; the next batch answers everything.
     Superseded,
-    /// No reply may be sent.
+    /// No reply may be sent, or none is called for.
     Suppressed,
     /// No reply could be made or sent; the message is parked.
     Failed,

@@ -228,7 +228,7 @@ async fn a_test_event_is_confirmed_and_the_gateway_is_ready_without_a_database()
 /// The only test that sets up telemetry: it is one for the process.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clients_trace_goes_on_and_a_providers_starts_here() {
-    let _telemetry = telemetry::init("gateway-test").unwrap();
+    let _telemetry = telemetry::init("gateway-test", &telemetry::Settings::default()).unwrap();
     let (broker, gateway) = start();
     let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
     let header = HeaderValue::from_str(&format!("00-{trace}-00f067aa0ba902b7-01")).unwrap();

@@ -1,6 +1,7 @@
 //! The stage of each test: an empty virtual host with the topology declared, a publisher, and a
 //! plain AMQP client that puts in and takes out as an operator would.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -37,6 +38,8 @@ pub(crate) struct Stage {
 
 impl Stage {
     pub(crate) async fn start() -> Self {
+        // Shown with a failure. A test may have a subscriber of its own.
+        let _ = tracing_subscriber::fmt().with_test_writer().try_init();
         let broker = Broker::start();
         let publisher = Publisher::start(broker.settings());
         ready(&publisher).await;
@@ -111,14 +114,11 @@ impl Stage {
 
     /// Closes all connections; the publisher and a consumer had one each.
     pub(crate) async fn close_connections(&self, at_least: usize) {
-        let mut closed = 0;
+        let closed = AtomicUsize::new(0);
         eventually("the connections are listed and closed", SOON, async || {
-            closed += self.broker.close_connections();
-            if closed >= at_least {
-                Ok(())
-            } else {
-                Err(closed)
-            }
+            let now = self.broker.close_connections();
+            let all = closed.fetch_add(now, Ordering::SeqCst) + now;
+            if all >= at_least { Ok(()) } else { Err(all) }
         })
         .await;
     }

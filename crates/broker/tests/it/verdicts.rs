@@ -239,7 +239,6 @@ async fn a_panic_while_giving_up_still_parks_the_message_and_frees_its_place() {
     reading.stop().await;
 }
 
-/// A handler that tells people may do so with any number of messages at once.
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_are_handled_side_by_side_up_to_the_setting_and_never_more() {
     let stage = Stage::start().await;

@@ -13,7 +13,15 @@ pub(crate) struct Company {
 impl Company {
     /// Reads the company from the text of a request: a line or a JSON field that names it.
     pub(crate) fn find(input: &str) -> Self {
-        let name = ["company_name", "company name", "companyname", "company"]
+        // The last one is the field of an object that describes the company.
+        let labels = [
+            "company_name",
+            "company name",
+            "companyname",
+            "company",
+            "\"name",
+        ];
+        let name = labels
             .iter()
             .find_map(|label| labelled(input, label))
             .unwrap_or_else(|| first_words(input));
@@ -144,7 +152,8 @@ fn labelled(input: &str, label: &str) -> Option<String> {
         let rest = rest.trim_start_matches(['"', '*', ' ', '`']);
         let value = rest.split(['\n', '"', '<', '(', '`', '*']).next()?.trim();
         let value = value.trim_end_matches(['.', ',', ';']);
-        (!value.is_empty() && value.len() <= 120).then(|| value.to_owned())
+        let says_something = value.contains(char::is_alphanumeric);
+        (says_something && value.len() <= 120).then(|| value.to_owned())
     })
 }
 
@@ -189,6 +198,10 @@ mod tests {
             (field.name.as_str(), field.domain.as_str()),
             ("Bolt Works", "bolt-works.example")
         );
+        let object = Company::find(
+            "{\n \"company\": {\n  \"city\": \"Lyon\",\n  \"name\": \"Bolt Works\"\n }\n}",
+        );
+        assert_eq!(object.name, "Bolt Works");
     }
 
     #[test]
