@@ -1,10 +1,11 @@
-//! Looking at parked messages and sending them back to their work queue.
+//! Looking at parked messages, sending them back to their work queue, throwing them away.
 //!
 //! A parking lot is read with `basic.get` on a channel of its own, without acks; what was not
 //! replayed is put back, in its old place. Meanwhile others find the parking lot emptier.
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use futures_util::StreamExt as _;
 use lapin::message::Delivery;
 use lapin::options::{BasicAckOptions, BasicGetOptions, BasicNackOptions, QueueDeclareOptions};
@@ -16,7 +17,7 @@ use crate::connection::{BrokerSettings, chain, connect};
 use crate::delivery::{ATTEMPTS, FAILURE_DETAIL, FAILURE_REASON, FIRST_SEEN, header};
 use crate::outgoing::{Original, Outgoing};
 use crate::publisher::{PublishError, Publisher};
-use crate::topology::{self, WorkQueue};
+use crate::topology::{self, ParkingLot};
 
 /// How often we look whether the broker has put messages back.
 const PUT_BACK_INTERVAL: Duration = Duration::from_millis(20);
@@ -44,6 +45,8 @@ pub struct DeadLetter {
     pub attempts: Option<String>,
     /// When it was read for the first time, RFC 3339.
     pub first_seen: Option<String>,
+    /// When it was parked; where the broker parked it, when it was published.
+    pub parked_at: Option<DateTime<Utc>>,
     /// The trace that the event belongs to.
     pub traceparent: Option<String>,
     /// The body as it was parked.
@@ -79,35 +82,61 @@ impl DeadLetters {
         Ok(Self { connection })
     }
 
-    /// The parked messages of a queue, oldest first.
+    /// The parked messages, oldest first.
     ///
     /// # Errors
     /// [`DeadLetterError::Broker`].
-    pub async fn list(&self, queue: WorkQueue) -> Result<Vec<DeadLetter>, DeadLetterError> {
+    pub async fn list(
+        &self,
+        lot: impl Into<ParkingLot>,
+    ) -> Result<Vec<DeadLetter>, DeadLetterError> {
+        let lot = lot.into();
         let channel = self.connection.create_channel().await?;
         let mut found = Vec::new();
-        let mut parked = std::pin::pin!(parked_messages(&channel, queue).await?);
+        let mut parked = std::pin::pin!(parked_messages(&channel, lot).await?);
         while let Some(delivery) = parked.next().await {
             found.push(DeadLetter::read(&delivery?));
         }
-        put_back(&channel, queue, found.len()).await?;
+        put_back(&channel, lot, found.len()).await?;
         Ok(found)
     }
 
-    /// Sends the parked messages that `chosen` accepts back to their work queue, each confirmed
-    /// there before it leaves the parking lot. Returns what was replayed.
+    /// Sends the parked messages that `chosen` accepts back to their work queue (those of the
+    /// unrouted queue to whoever reads their type now), each confirmed there before it leaves the
+    /// parking lot. Returns what was replayed.
     ///
     /// # Errors
     /// [`DeadLetterError`]; what was replayed before stays replayed.
     pub async fn replay(
         &self,
-        queue: WorkQueue,
+        lot: impl Into<ParkingLot>,
         publisher: &Publisher,
         chosen: impl Fn(&DeadLetter) -> bool,
     ) -> Result<Vec<DeadLetter>, DeadLetterError> {
+        self.take_out(lot.into(), Some(publisher), chosen).await
+    }
+
+    /// Throws the parked messages that `chosen` accepts away, for good. Returns what was purged.
+    ///
+    /// # Errors
+    /// [`DeadLetterError`]; what was purged before stays purged.
+    pub async fn purge(
+        &self,
+        lot: impl Into<ParkingLot>,
+        chosen: impl Fn(&DeadLetter) -> bool,
+    ) -> Result<Vec<DeadLetter>, DeadLetterError> {
+        self.take_out(lot.into(), None, chosen).await
+    }
+
+    async fn take_out(
+        &self,
+        lot: ParkingLot,
+        publisher: Option<&Publisher>,
+        chosen: impl Fn(&DeadLetter) -> bool,
+    ) -> Result<Vec<DeadLetter>, DeadLetterError> {
         let channel = self.connection.create_channel().await?;
-        let (mut replayed, mut left) = (Vec::new(), 0);
-        let mut parked = std::pin::pin!(parked_messages(&channel, queue).await?);
+        let (mut taken, mut left) = (Vec::new(), 0);
+        let mut parked = std::pin::pin!(parked_messages(&channel, lot).await?);
         while let Some(delivery) = parked.next().await {
             let delivery = delivery?;
             let letter = DeadLetter::read(&delivery);
@@ -115,19 +144,21 @@ impl DeadLetters {
                 left += 1;
                 continue;
             }
-            let original = Original {
-                body: &delivery.data,
-                message_id: letter.id.clone(),
-                event_type: letter.event_type.clone(),
-            };
-            publisher
-                .publish(&Outgoing::replayed(queue, &original))
-                .await?;
+            if let Some(publisher) = publisher {
+                let original = Original {
+                    body: &delivery.data,
+                    message_id: letter.id.clone(),
+                    event_type: letter.event_type.clone(),
+                };
+                publisher
+                    .publish(&Outgoing::replayed(lot, &original))
+                    .await?;
+            }
             delivery.ack(BasicAckOptions::default()).await?;
-            replayed.push(letter);
+            taken.push(letter);
         }
-        put_back(&channel, queue, left).await?;
-        Ok(replayed)
+        put_back(&channel, lot, left).await?;
+        Ok(taken)
     }
 }
 
@@ -142,6 +173,8 @@ impl DeadLetter {
             detail: header(delivery, FAILURE_DETAIL),
             attempts: header(delivery, ATTEMPTS),
             first_seen: header(delivery, FIRST_SEEN),
+            parked_at: (*delivery.properties.timestamp())
+                .and_then(|seconds| DateTime::from_timestamp(i64::try_from(seconds).ok()?, 0)),
             body: delivery.data.clone(),
         }
     }
@@ -151,10 +184,10 @@ impl DeadLetter {
 /// once comes back, and would be replayed for ever. Nothing is acked.
 async fn parked_messages(
     channel: &Channel,
-    queue: WorkQueue,
+    lot: ParkingLot,
 ) -> lapin::Result<impl futures_util::Stream<Item = lapin::Result<Delivery>> + '_> {
-    let name = queue.parking_lot();
-    let parked = count(channel, queue).await?;
+    let name = lot.name();
+    let parked = count(channel, lot).await?;
     Ok(futures_util::stream::unfold(parked, move |left| {
         let name = name.clone();
         async move {
@@ -170,7 +203,7 @@ async fn parked_messages(
 
 /// Returns the messages that are not acked. The broker does so some time after it was told; we
 /// wait for it, so that whoever looks next finds them.
-async fn put_back(channel: &Channel, queue: WorkQueue, messages: usize) -> lapin::Result<()> {
+async fn put_back(channel: &Channel, lot: ParkingLot, messages: usize) -> lapin::Result<()> {
     let all = BasicNackOptions {
         multiple: true,
         requeue: true,
@@ -179,7 +212,7 @@ async fn put_back(channel: &Channel, queue: WorkQueue, messages: usize) -> lapin
         channel.basic_nack(0, all).await?;
     }
     let returned = async {
-        while (count(channel, queue).await? as usize) < messages {
+        while (count(channel, lot).await? as usize) < messages {
             tokio::time::sleep(PUT_BACK_INTERVAL).await;
         }
         lapin::Result::Ok(())
@@ -191,12 +224,12 @@ async fn put_back(channel: &Channel, queue: WorkQueue, messages: usize) -> lapin
     channel.close(200, "done".into()).await
 }
 
-async fn count(channel: &Channel, queue: WorkQueue) -> lapin::Result<u32> {
+async fn count(channel: &Channel, lot: ParkingLot) -> lapin::Result<u32> {
     let passive = QueueDeclareOptions {
         passive: true,
         ..Default::default()
     };
-    let name = queue.parking_lot();
+    let name = lot.name();
     let found = channel
         .queue_declare(name.as_str().into(), passive, FieldTable::default())
         .await?;

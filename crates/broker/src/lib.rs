@@ -28,5 +28,5 @@ pub use dead_letters::{DeadLetter, DeadLetterError, DeadLetters};
 pub use delivery::Attempt;
 pub use outgoing::Outgoing;
 pub use publisher::{PublishError, Publisher, PublisherStatus};
-pub use topology::{Lane, WorkQueue};
+pub use topology::{Lane, ParkingLot, WorkQueue};
 pub use verdict::{Failure, Unavailable, Verdict};

@@ -4,7 +4,7 @@ use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable};
 use messages::{CONTENT_TYPE, Envelope};
 
-use crate::topology::{EVENTS, Lane, QUEUES, WorkQueue};
+use crate::topology::{EVENTS, Lane, ParkingLot, QUEUES, WorkQueue};
 use crate::trace;
 
 /// A message and where it goes. Starts with clean headers: no `x-death` is ever copied, or
@@ -51,9 +51,14 @@ impl Outgoing {
         Self::from_original(QUEUES.to_owned(), queue.parking_lot(), None, original)
     }
 
-    /// The same bytes for a work queue, now.
-    pub(crate) fn replayed(queue: WorkQueue, original: &Original<'_>) -> Self {
-        Self::from_original(QUEUES.to_owned(), queue.name().to_owned(), None, original)
+    /// The same bytes out of a parking lot: to its work queue, or, for a type that nobody read when
+    /// it came, to whoever reads it now.
+    pub(crate) fn replayed(lot: ParkingLot, original: &Original<'_>) -> Self {
+        let (exchange, routing_key) = match lot {
+            ParkingLot::Of(queue) => (QUEUES, queue.name().to_owned()),
+            ParkingLot::Unrouted => (EVENTS, original.event_type.clone().unwrap_or_default()),
+        };
+        Self::from_original(exchange.to_owned(), routing_key, None, original)
     }
 
     pub(crate) fn with_header(mut self, name: &'static str, value: impl Into<String>) -> Self {

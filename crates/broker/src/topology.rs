@@ -112,6 +112,41 @@ impl WorkQueue {
     }
 }
 
+/// A queue that nobody reads, where messages wait for a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ParkingLot {
+    /// Messages of a work queue that could not be handled.
+    Of(WorkQueue),
+    /// Messages whose type no worker reads.
+    Unrouted,
+}
+
+impl ParkingLot {
+    /// The queue's name.
+    #[must_use]
+    pub fn name(self) -> String {
+        match self {
+            Self::Of(queue) => queue.parking_lot(),
+            Self::Unrouted => UNROUTED.to_owned(),
+        }
+    }
+
+    /// The parking lot of the work queue with this name, or `unrouted`.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        if name == UNROUTED {
+            return Some(Self::Unrouted);
+        }
+        WorkQueue::from_name(name).map(Self::Of)
+    }
+}
+
+impl From<WorkQueue> for ParkingLot {
+    fn from(queue: WorkQueue) -> Self {
+        Self::Of(queue)
+    }
+}
+
 /// A delay lane: a fanout exchange and a queue with one TTL, which hands each message to the work
 /// queue named by its routing key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -95,6 +95,13 @@ impl Broker {
         self.expect("PUT", &path, &body.to_string());
     }
 
+    /// Whether a shovel is still moving messages.
+    #[must_use]
+    pub fn is_shovelling(&self) -> bool {
+        let path = format!("/api/parameters/shovel/{}/move", self.virtual_host);
+        request("GET", &self.address(&path), "").0 == 200
+    }
+
     /// Closes every connection to the virtual host, as an operator can, and returns how many there
     /// were. A connection that was just opened may not be listed yet.
     pub fn close_connections(&self) -> usize {

@@ -63,8 +63,13 @@ impl Flush {
         let Some(batch) = batch::find(&self.db, batch_id).await? else {
             return Ok(Verdict::Skipped("unknown_batch"));
         };
-        // This same timer may have closed it and died before it said so.
-        let mine = batch.closed_by == Some(closed_by(data.trigger));
+        // This same timer may have closed it and died before it said so. The timers of earlier
+        // messages did not: what they said again would only cost another reply.
+        let latest = match data.trigger {
+            FlushTrigger::Quiet { sequence } => sequence == batch.sequence,
+            FlushTrigger::Deadline | FlushTrigger::Operator | FlushTrigger::Sweeper => true,
+        };
+        let mine = latest && batch.closed_by == Some(closed_by(data.trigger));
         Ok(match batch.state {
             State::Open => Verdict::Skipped("newer_message"),
             State::Closed if mine => Verdict::Duplicate(vec![batch_closed(&contact, batch_id)]),

@@ -1,19 +1,23 @@
-//! `dead-letters`: parked messages, listed, shown and replayed.
+//! `dead-letters`: parked messages, listed, shown, replayed and purged.
 
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use broker::{BrokerSettings, DeadLetter, DeadLetters, Publisher, WorkQueue};
-use clap::Subcommand;
+use broker::{BrokerSettings, DeadLetter, DeadLetters, ParkingLot, Publisher, WorkQueue};
+use chrono::{DateTime, TimeDelta, Utc};
+use clap::{Args, Subcommand};
 use config::Environment;
 
-/// What to do with parked messages. QUEUE is the work queue's name, for example chat.reply.
+/// What to do with parked messages. QUEUE is the work queue's name, for example chat.reply, or
+/// unrouted for messages whose type no worker reads.
 #[derive(Subcommand)]
 pub(crate) enum DeadLettersCommand {
     /// How many messages are parked, or which ones in one queue.
     List {
         /// The work queue; all of them where it is left out.
         queue: Option<String>,
+        #[command(flatten)]
+        filter: Filter,
     },
     /// One parked message with its body.
     Show {
@@ -26,16 +30,56 @@ pub(crate) enum DeadLettersCommand {
     Replay {
         /// The work queue.
         queue: String,
-        /// Only the message with this event id.
-        #[arg(long)]
-        id: Option<String>,
-        /// Only messages that were parked for this reason.
-        #[arg(long)]
-        reason: Option<String>,
+        #[command(flatten)]
+        filter: Filter,
         /// Say what would be replayed, and replay nothing.
         #[arg(long)]
         dry_run: bool,
     },
+    /// Throw parked messages away, for good.
+    Purge {
+        /// The work queue.
+        queue: String,
+        #[command(flatten)]
+        filter: Filter,
+        /// Every message; needed where no other filter is given.
+        #[arg(long)]
+        all: bool,
+        /// Say what would be purged, and purge nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
+}
+
+/// Which parked messages are meant: those that match everything given.
+#[derive(Args)]
+pub(crate) struct Filter {
+    /// Only the message with this event id.
+    #[arg(long)]
+    id: Option<String>,
+    /// Only messages that were parked for this reason.
+    #[arg(long)]
+    reason: Option<String>,
+    /// Only messages that were parked longer ago: 90s, 30m, 12h or 7d.
+    #[arg(long, value_name = "AGE", value_parser = age)]
+    older_than: Option<TimeDelta>,
+}
+
+impl Filter {
+    fn accepts(&self, letter: &DeadLetter, now: DateTime<Utc>) -> bool {
+        let same =
+            |wanted: &Option<String>, value: &Option<String>| wanted.is_none() || wanted == value;
+        let old_enough = self.older_than.is_none_or(|age| {
+            letter
+                .parked_at
+                .is_some_and(|parked_at| now - parked_at > age)
+        });
+        same(&self.id, &letter.id) && same(&self.reason, &letter.reason) && old_enough
+    }
+
+    fn accepts_all(&self) -> bool {
+        self.id.is_none() && self.reason.is_none() && self.older_than.is_none()
+    }
 }
 
 pub(crate) async fn run(
@@ -52,79 +96,106 @@ pub(crate) async fn run(
     let letters = DeadLetters::connect(&settings)
         .await
         .context("see AMQP_URL")?;
+    let now = Utc::now();
     match command {
-        DeadLettersCommand::List { queue: None } => list_all(&letters).await,
-        DeadLettersCommand::List { queue: Some(queue) } => {
-            list(&letters, work_queue(&queue)?).await
+        DeadLettersCommand::List {
+            queue: None,
+            filter,
+        } => count_all(&letters, &filter, now).await,
+        DeadLettersCommand::List {
+            queue: Some(queue),
+            filter,
+        } => {
+            let lot = parking_lot(&queue)?;
+            let found = matching(&letters, lot, &filter, now).await?;
+            print_table(&found);
+            println!("{} message(s) parked in {}.", found.len(), lot.name());
+            Ok(())
         }
-        DeadLettersCommand::Show { queue, id } => show(&letters, work_queue(&queue)?, &id).await,
+        DeadLettersCommand::Show { queue, id } => show(&letters, parking_lot(&queue)?, &id).await,
         DeadLettersCommand::Replay {
             queue,
-            id,
-            reason,
+            filter,
             dry_run,
         } => {
-            let chosen = |letter: &DeadLetter| {
-                id.as_ref().is_none_or(|id| letter.id.as_ref() == Some(id))
-                    && reason
-                        .as_ref()
-                        .is_none_or(|reason| letter.reason.as_ref() == Some(reason))
-            };
-            let queue = work_queue(&queue)?;
+            let lot = parking_lot(&queue)?;
             if dry_run {
-                let found = letters.list(queue).await?;
-                let found: Vec<DeadLetter> =
-                    found.into_iter().filter(|letter| chosen(letter)).collect();
+                let found = matching(&letters, lot, &filter, now).await?;
                 print_table(&found);
-                println!(
-                    "{} message(s) would be replayed to {}.",
-                    found.len(),
-                    queue.name()
-                );
+                println!("{} message(s) would be replayed to {queue}.", found.len());
                 return Ok(());
             }
             let publisher = Publisher::start(settings);
-            let replayed = letters.replay(queue, &publisher, chosen).await?;
+            let chosen = |letter: &DeadLetter| filter.accepts(letter, now);
+            let replayed = letters.replay(lot, &publisher, chosen).await?;
             print_table(&replayed);
-            println!(
-                "{} message(s) replayed to {}.",
-                replayed.len(),
-                queue.name()
-            );
+            println!("{} message(s) replayed to {queue}.", replayed.len());
+            Ok(())
+        }
+        DeadLettersCommand::Purge {
+            queue,
+            filter,
+            all,
+            dry_run,
+        } => {
+            let lot = parking_lot(&queue)?;
+            if filter.accepts_all() && !all {
+                bail!("say which messages: --id, --reason, --older-than, or --all for every one");
+            }
+            if dry_run {
+                let found = matching(&letters, lot, &filter, now).await?;
+                print_table(&found);
+                println!(
+                    "{} message(s) would be purged from {}.",
+                    found.len(),
+                    lot.name()
+                );
+                return Ok(());
+            }
+            let purged = letters
+                .purge(lot, |letter| filter.accepts(letter, now))
+                .await?;
+            print_table(&purged);
+            println!("{} message(s) purged from {}.", purged.len(), lot.name());
             Ok(())
         }
     }
 }
 
-async fn list_all(letters: &DeadLetters) -> anyhow::Result<()> {
+async fn matching(
+    letters: &DeadLetters,
+    lot: ParkingLot,
+    filter: &Filter,
+    now: DateTime<Utc>,
+) -> anyhow::Result<Vec<DeadLetter>> {
+    let mut found = letters.list(lot).await?;
+    found.retain(|letter| filter.accepts(letter, now));
+    Ok(found)
+}
+
+async fn count_all(
+    letters: &DeadLetters,
+    filter: &Filter,
+    now: DateTime<Utc>,
+) -> anyhow::Result<()> {
+    let lots = WorkQueue::ALL.map(|queue| (queue.name(), ParkingLot::Of(queue)));
     let mut total = 0;
-    for queue in WorkQueue::ALL {
-        let parked = letters.list(queue).await?.len();
+    for (name, lot) in lots.into_iter().chain([("unrouted", ParkingLot::Unrouted)]) {
+        let parked = matching(letters, lot, filter, now).await?.len();
         total += parked;
-        println!("{parked:>8}  {}", queue.name());
+        println!("{parked:>8}  {name}");
     }
     println!("{total:>8}  in all; `millrace-worker dead-letters list QUEUE` shows one queue's.");
     Ok(())
 }
 
-async fn list(letters: &DeadLetters, queue: WorkQueue) -> anyhow::Result<()> {
-    let found = letters.list(queue).await?;
-    print_table(&found);
-    println!(
-        "{} message(s) parked in {}.",
-        found.len(),
-        queue.parking_lot()
-    );
-    Ok(())
-}
-
-async fn show(letters: &DeadLetters, queue: WorkQueue, id: &str) -> anyhow::Result<()> {
-    let found = letters.list(queue).await?;
+async fn show(letters: &DeadLetters, lot: ParkingLot, id: &str) -> anyhow::Result<()> {
+    let found = letters.list(lot).await?;
     let Some(letter) = found
         .into_iter()
         .find(|letter| letter.id.as_deref() == Some(id))
     else {
-        bail!("no message {id:?} is parked in {}", queue.parking_lot());
+        bail!("no message {id:?} is parked in {}", lot.name());
     };
     let line = |name: &str, value: &Option<String>| {
         println!("{name:<12} {}", value.as_deref().unwrap_or("-"));
@@ -135,6 +206,7 @@ async fn show(letters: &DeadLetters, queue: WorkQueue, id: &str) -> anyhow::Resu
     line("detail", &letter.detail);
     line("attempts", &letter.attempts);
     line("first seen", &letter.first_seen);
+    line("parked at", &letter.parked_at.map(|time| time.to_rfc3339()));
     line("trace", &letter.traceparent);
     println!("\n{}", String::from_utf8_lossy(&letter.body));
     Ok(())
@@ -142,26 +214,58 @@ async fn show(letters: &DeadLetters, queue: WorkQueue, id: &str) -> anyhow::Resu
 
 fn print_table(letters: &[DeadLetter]) {
     for letter in letters {
+        let parked_at = letter.parked_at.map(|time| time.to_rfc3339());
         println!(
-            "{}  {}  {}  attempts {}  since {}",
+            "{}  {}  {}  attempts {}  parked {}",
             letter.id.as_deref().unwrap_or("(unreadable)"),
             letter.event_type.as_deref().unwrap_or("-"),
-            letter
-                .reason
-                .as_deref()
-                .unwrap_or("parked by the broker: too many deliveries"),
+            letter.reason.as_deref().unwrap_or("by the broker"),
             letter.attempts.as_deref().unwrap_or("-"),
-            letter.first_seen.as_deref().unwrap_or("-"),
+            parked_at.as_deref().unwrap_or("-"),
         );
     }
 }
 
-fn work_queue(name: &str) -> anyhow::Result<WorkQueue> {
-    WorkQueue::from_name(name).with_context(|| {
+fn parking_lot(name: &str) -> anyhow::Result<ParkingLot> {
+    ParkingLot::from_name(name).with_context(|| {
         let names: Vec<&str> = WorkQueue::ALL.iter().map(|queue| queue.name()).collect();
         format!(
-            "there is no work queue {name:?}; the queues are {}",
+            "there is no queue {name:?}; the queues are {}, unrouted",
             names.join(", ")
         )
     })
+}
+
+/// Reads `90s`, `30m`, `12h`, `7d`.
+fn age(text: &str) -> Result<TimeDelta, String> {
+    let wrong = || format!("{text:?} is not an age such as 90s, 30m, 12h or 7d");
+    let unit = text.chars().next_back().ok_or_else(wrong)?;
+    let number: i64 = text[..text.len() - unit.len_utf8()]
+        .parse()
+        .map_err(|_| wrong())?;
+    let age = match unit {
+        's' => TimeDelta::try_seconds(number),
+        'm' => TimeDelta::try_minutes(number),
+        'h' => TimeDelta::try_hours(number),
+        'd' => TimeDelta::try_days(number),
+        _ => None,
+    };
+    age.filter(|age| *age >= TimeDelta::zero())
+        .ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::age;
+
+    #[test]
+    fn an_age_is_a_number_and_a_unit() {
+        assert_eq!(age("90s"), Ok(TimeDelta::seconds(90)));
+        assert_eq!(age("7d"), Ok(TimeDelta::days(7)));
+        for wrong in ["", "7", "d", "-1d", "7w", "1.5h"] {
+            assert!(age(wrong).unwrap_err().contains("7d"), "{wrong}");
+        }
+    }
 }

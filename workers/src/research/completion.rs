@@ -357,10 +357,10 @@ impl CompletionWorker {
         };
         match cancelled {
             Ok(()) => {
-                tracing::info!(response.id = %response_id, "Cancelled the job's other response.")
+                tracing::info!(response.id = %response_id, "Cancelled the job's other response.");
             }
             Err(error) => {
-                tracing::warn!(response.id = %response_id, %error, "The job's other response could not be cancelled.")
+                tracing::warn!(response.id = %response_id, %error, "The job's other response could not be cancelled.");
             }
         }
     }

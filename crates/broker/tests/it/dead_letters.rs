@@ -1,6 +1,6 @@
 //! Looking at parked messages and sending them back, by our own means and by the management UI's.
 
-use broker::{DeadLetters, Verdict};
+use broker::{DeadLetters, Outgoing, ParkingLot, Verdict};
 use lapin::options::{BasicGetOptions, BasicRejectOptions};
 
 use crate::stage::{Diary, QUEUE, Reading, Stage, done, event, failure};
@@ -265,4 +265,61 @@ async fn a_message_that_the_broker_parked_starts_afresh_too() {
     reading.diary.reaches(1).await;
     assert_eq!(reading.diary.numbers(), [("killer".to_owned(), 1)]);
     reading.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn purging_throws_away_only_the_chosen_ones() {
+    let stage = Stage::start().await;
+    park(&stage, &["a", "b"]).await;
+    let dead_letters = DeadLetters::connect(&stage.broker.settings())
+        .await
+        .unwrap();
+    let purged = dead_letters
+        .purge(QUEUE, |letter| letter.id.as_deref() == Some("a"))
+        .await
+        .unwrap();
+    assert_eq!(purged.len(), 1);
+    assert!(purged[0].parked_at.is_some());
+    let left = dead_letters.list(QUEUE).await.unwrap();
+    assert_eq!(left.len(), 1);
+    assert_eq!(left[0].id.as_deref(), Some("b"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unrouted_message_reaches_whoever_reads_its_type_when_it_is_replayed() {
+    let stage = Stage::start().await;
+    let mut unknown = event("a");
+    unknown.event_type = "highlevel.task_created".to_owned();
+    stage
+        .publisher
+        .publish(&Outgoing::event(unknown))
+        .await
+        .unwrap();
+    let dead_letters = DeadLetters::connect(&stage.broker.settings())
+        .await
+        .unwrap();
+
+    // Nobody reads the type yet: it comes back, and the replay ends all the same.
+    let all = |_: &broker::DeadLetter| true;
+    let replayed = dead_letters
+        .replay(ParkingLot::Unrouted, &stage.publisher, all)
+        .await
+        .unwrap();
+    assert_eq!(replayed.len(), 1);
+    assert_eq!(stage.count(broker::topology::UNROUTED).await, 1);
+
+    // A worker for it is deployed.
+    stage
+        .bind(
+            QUEUE.name(),
+            broker::topology::EVENTS,
+            "highlevel.task_created",
+        )
+        .await;
+    dead_letters
+        .replay(ParkingLot::Unrouted, &stage.publisher, all)
+        .await
+        .unwrap();
+    assert_eq!(stage.count(broker::topology::UNROUTED).await, 0);
+    assert_eq!(stage.count(QUEUE.name()).await, 1);
 }

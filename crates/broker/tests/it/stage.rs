@@ -89,6 +89,18 @@ impl Stage {
         taken
     }
 
+    /// Binds a queue, as a deployment of a new worker does.
+    pub(crate) async fn bind(&self, queue: &str, exchange: &str, key: &str) {
+        let connection = self.connect().await;
+        let channel = connection.create_channel().await.unwrap();
+        let options = lapin::options::QueueBindOptions::default();
+        let none = lapin::types::FieldTable::default();
+        channel
+            .queue_bind(queue.into(), exchange.into(), key.into(), options, none)
+            .await
+            .unwrap();
+    }
+
     /// How many messages wait in a queue, not counting those handed out and not yet acked.
     pub(crate) async fn count(&self, queue: &str) -> u32 {
         let connection = self.connect().await;
