@@ -48,6 +48,34 @@ pub(crate) async fn settled(db: &DatabaseConnection, handled: Handled) -> Verdic
     verdict
 }
 
+/// The client, where its key is configured and its provider takes calls: not while it has asked for
+/// a pause, whichever pod it asked.
+pub(crate) async fn ready<'a, T>(
+    db: &DatabaseConnection,
+    provider: Provider,
+    client: Option<&'a T>,
+) -> Result<&'a T, Halt> {
+    let client = configured(provider, client)?;
+    unless_paused(db, provider).await?;
+    Ok(client)
+}
+
+/// The client, where its key is configured.
+pub(crate) fn configured<T>(provider: Provider, client: Option<&T>) -> Result<&T, Halt> {
+    client.ok_or_else(|| {
+        let (reason, variable) = match provider {
+            Provider::OpenAi => ("openai_not_configured", "OPENAI_API_KEY"),
+            Provider::HubSpot => ("hubspot_not_configured", "HUBSPOT_ACCESS_TOKEN"),
+            Provider::HighLevel => ("highlevel_not_configured", "GHL_API_KEY"),
+            Provider::Google => ("google_not_configured", "GOOGLE_APPLICATION_CREDENTIALS"),
+            Provider::Notify => ("notify_not_configured", "NOTIFY_WEBHOOK_URL"),
+        };
+        let detail =
+            format!("{variable} is not set: set it, restart this worker, replay this message");
+        Halt::from(give_up(reason, detail))
+    })
+}
+
 /// Stops here while the provider has asked for a pause, whichever pod it asked.
 pub(crate) async fn unless_paused(db: &DatabaseConnection, provider: Provider) -> Result<(), Halt> {
     let now = Utc::now();

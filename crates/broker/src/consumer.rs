@@ -20,12 +20,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::connection::{Backoff, BrokerSettings, chain, connect};
+use crate::declare;
 use crate::delivery::Attempt;
 use crate::outcome::Metrics;
 use crate::outgoing::Outgoing;
 use crate::processing::Worker;
 use crate::publisher::Publisher;
-use crate::topology::{self, WorkQueue};
+use crate::topology::WorkQueue;
 use crate::verdict::{Failure, Unavailable, Verdict};
 
 /// How often the connection is looked at while no message comes.
@@ -167,7 +168,7 @@ impl<H: Handler> Worker<H> {
         connection: &Connection,
     ) -> lapin::Result<(Channel, lapin::Consumer)> {
         let declaring = connection.create_channel().await?;
-        topology::declare(&declaring).await?;
+        declare::declare(&declaring).await?;
         declaring.close(200, "declared".into()).await?;
         let channel = connection.create_channel().await?;
         channel

@@ -14,10 +14,11 @@ use lapin::{Channel, Connection};
 use messages::Envelope;
 
 use crate::connection::{BrokerSettings, chain, connect};
+use crate::declare;
 use crate::delivery::{ATTEMPTS, FAILURE_DETAIL, FAILURE_REASON, FIRST_SEEN, header};
 use crate::outgoing::{Original, Outgoing};
 use crate::publisher::{PublishError, Publisher};
-use crate::topology::{self, ParkingLot};
+use crate::topology::ParkingLot;
 
 /// How often we look whether the broker has put messages back.
 const PUT_BACK_INTERVAL: Duration = Duration::from_millis(20);
@@ -77,7 +78,7 @@ impl DeadLetters {
             .await
             .map_err(|error| DeadLetterError::Connect(chain(&error)))?;
         let channel = connection.create_channel().await?;
-        topology::declare(&channel).await?;
+        declare::declare(&channel).await?;
         channel.close(200, "declared".into()).await?;
         Ok(Self { connection })
     }

@@ -12,6 +12,7 @@ mod call;
 mod connection;
 mod consumer;
 mod dead_letters;
+mod declare;
 mod delivery;
 mod outcome;
 mod outgoing;

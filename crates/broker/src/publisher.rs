@@ -14,8 +14,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::connection::{Backoff, BrokerSettings, chain, connect};
+use crate::declare;
 use crate::outgoing::Outgoing;
-use crate::topology::{self, Lane};
+use crate::topology::Lane;
 
 /// Confirms of one channel come in order, so a few channels keep one slow confirm from holding up
 /// the rest. More than four gained nothing (docs/adr/0004-publishing.md).
@@ -180,7 +181,7 @@ impl Live {
             .map_err(|error| chain(&error))?;
         let prepare = async {
             let declaring = connection.create_channel().await?;
-            topology::declare(&declaring).await?;
+            declare::declare(&declaring).await?;
             let mut channels = Vec::with_capacity(CHANNELS);
             for _ in 0..CHANNELS {
                 let channel = connection.create_channel().await?;
@@ -232,7 +233,7 @@ impl Live {
         if !lanes.contains(&lane) {
             // On a channel of its own: a declaration that the broker refuses closes its channel.
             let channel = self.connection.create_channel().await?;
-            topology::declare_lane(&channel, lane).await?;
+            declare::declare_lane(&channel, lane).await?;
             channel.close(200, "lane declared".into()).await?;
             lanes.insert(lane);
         }

@@ -64,6 +64,8 @@ impl Intake {
         .await?;
         // Read again under the lock: the send of a reply waits for us, or we for it.
         let contact = contact::lock(&tx, &contact_id).await?;
+        // From here on messages of this contact come one by one; so do the times of their batch.
+        let now = Utc::now();
         match wish(&data.text) {
             Some(Wish::OptOut) => {
                 contact::set_opted_out(&tx, &contact_id, Some(data.sent_at), now).await?;

@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 
 use crate::halt::{Halt, Handled, give_up, retry_later, settled, unavailable, unless_paused};
 
-/// After this time no note that was started can still be on its way.
+/// After this time no note or news that was started can still be on its way.
 const IN_FLIGHT: TimeDelta = TimeDelta::seconds(45);
 
 /// Tells people.
@@ -97,19 +97,21 @@ impl Notification {
         if job.state == job::State::Notified {
             return Ok(Verdict::Duplicate(Vec::new()));
         }
-        // People first: a deal that can't be updated must not keep the news from them.
+        // Each channel by itself: one that refuses must not keep the news from the others.
+        let key = format!("notify:{job_id}:webhook");
         let told = self
-            .post(
-                &format!("notify:{job_id}:webhook"),
-                &news::document_created(&job, &document),
-            )
+            .post(&key, &news::document_created(&job, &document))
             .await;
-        if let (Some(deal_id), Some(hubspot)) = (&job.deal_id, &self.hubspot) {
-            unless_paused(&self.db, Provider::HubSpot).await?;
-            self.update_deal(hubspot, deal_id, &job, &document).await?;
-            self.write_note(hubspot, deal_id, &job, &document).await?;
-        }
+        let (updated, noted) = match (&job.deal_id, &self.hubspot) {
+            (Some(deal_id), Some(hubspot)) => (
+                self.update_deal(hubspot, deal_id, &job, &document).await,
+                self.write_note(hubspot, deal_id, &job, &document).await,
+            ),
+            _ => (Ok(()), Ok(())),
+        };
         told?;
+        updated?;
+        noted?;
         job::mark_notified(&self.db, job_id, Utc::now()).await?;
         Ok(Verdict::Done(Vec::new()))
     }
@@ -128,6 +130,7 @@ impl Notification {
         {
             return Ok(());
         }
+        unless_paused(&self.db, Provider::HubSpot).await?;
         effect::start(&self.db, &key, crate::time::now()).await?;
         let properties = [(self.deal_property.clone(), document.url.clone())].into();
         hubspot.update_deal(deal_id, &properties).await?;
@@ -142,6 +145,7 @@ impl Notification {
         job: &job::Model,
         document: &document::Model,
     ) -> Result<(), Halt> {
+        unless_paused(&self.db, Provider::HubSpot).await?;
         let key = format!("notify:{}:note", job.id);
         let now = crate::time::now();
         let since = match effect::start(&self.db, &key, now).await? {
@@ -187,22 +191,35 @@ impl Notification {
         let Some(url) = &self.notify_url else {
             return Ok(Verdict::Skipped("no_notify_webhook_url"));
         };
-        if let effect::Start::Done { .. } = effect::start(&self.db, key, crate::time::now()).await?
-        {
-            return Ok(Verdict::Duplicate(Vec::new()));
+        let now = crate::time::now();
+        match effect::start(&self.db, key, now).await? {
+            effect::Start::Fresh => {}
+            effect::Start::Done { .. } => return Ok(Verdict::Duplicate(Vec::new())),
+            // Another worker is posting it at this moment, or has died while it did.
+            effect::Start::Started { since } => {
+                if Utc::now() - since >= IN_FLIGHT {
+                    effect::forget(&self.db, key, since).await?;
+                }
+                return Err(Halt::from(Verdict::Snooze {
+                    reason: "news_may_be_on_its_way",
+                    delay: Duration::from_secs(5),
+                }));
+            }
         }
-        match self.notify.post(url.expose(), key, news).await {
+        let error = match self.notify.post(url.expose(), key, news).await {
             Ok(()) => {
                 effect::finish(&self.db, key, Value::Null, Utc::now()).await?;
-                Ok(Verdict::Done(Vec::new()))
+                return Ok(Verdict::Done(Vec::new()));
             }
-            Err(error) => match error.kind() {
-                ErrorKind::Permanent { .. } | ErrorKind::NotFound | ErrorKind::Unauthorized => {
-                    let detail = format!("{error}; see NOTIFY_WEBHOOK_URL");
-                    Err(Halt::from(give_up("notify_refused", detail)))
-                }
-                ErrorKind::NotDone { .. } | ErrorKind::Unknown => Err(error.into()),
-            },
+            Err(error) => error,
+        };
+        effect::forget(&self.db, key, now).await?;
+        match error.kind() {
+            ErrorKind::Permanent { .. } | ErrorKind::NotFound | ErrorKind::Unauthorized => {
+                let detail = format!("{error}; see NOTIFY_WEBHOOK_URL");
+                Err(Halt::from(give_up("notify_refused", detail)))
+            }
+            ErrorKind::NotDone { .. } | ErrorKind::Unknown => Err(error.into()),
         }
     }
 }

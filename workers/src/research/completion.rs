@@ -23,7 +23,7 @@ use super::document::{Documents, nothing_usable};
 use super::result::Research;
 use super::submission::{SUBMISSION_LIMIT, effect_key};
 use crate::follow_ups::{document_created, research_failed, resume_job, watch};
-use crate::halt::{Halt, Handled, give_up, settled, unavailable, unless_paused};
+use crate::halt::{Halt, Handled, give_up, ready, settled, unavailable};
 use crate::prices::Prices;
 
 const CONSUMER: &str = "research.completion";
@@ -416,12 +416,6 @@ impl CompletionWorker {
     }
 
     async fn openai(&self) -> Result<&clients::openai::Client, Halt> {
-        unless_paused(&self.db, Provider::OpenAi).await?;
-        self.openai.as_ref().ok_or_else(|| {
-            Halt::from(give_up(
-                "openai_not_configured",
-                "OPENAI_API_KEY is not set: set it, restart this worker, replay this message",
-            ))
-        })
+        ready(&self.db, Provider::OpenAi, self.openai.as_ref()).await
     }
 }

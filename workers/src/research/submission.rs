@@ -24,9 +24,7 @@ use super::input;
 use crate::follow_ups::{
     budget_exceeded, document_created, research_failed, resume_job_later, watch,
 };
-use crate::halt::{
-    Halt, Handled, give_up, reason, settled, unauthorized, unavailable, unless_paused,
-};
+use crate::halt::{Halt, Handled, give_up, ready, reason, settled, unauthorized, unavailable};
 use crate::prices::Prices;
 
 const CONSUMER: &str = "research.submission";
@@ -190,13 +188,7 @@ impl Submission {
 
     /// Asks HubSpot about the deal and its company.
     async fn enrich(&self, job: &job::Model) -> Result<(), Halt> {
-        let hubspot = self.hubspot.as_ref().ok_or_else(|| {
-            Halt::from(give_up(
-                "hubspot_not_configured",
-                "HUBSPOT_ACCESS_TOKEN is not set: set it, restart this worker, replay this message",
-            ))
-        })?;
-        unless_paused(&self.db, Provider::HubSpot).await?;
+        let hubspot = ready(&self.db, Provider::HubSpot, self.hubspot.as_ref()).await?;
         let deal_id = job.deal_id.as_deref().unwrap_or_default();
         let input = input::from_deal(hubspot, deal_id).await?;
         job::set_input(&self.db, job.id, input, Utc::now()).await?;
@@ -270,13 +262,7 @@ impl Submission {
 
     /// One submission, through the ledger.
     async fn submit_once(&self, job: &job::Model, question: String) -> Handled {
-        let openai = self.openai.as_ref().ok_or_else(|| {
-            Halt::from(give_up(
-                "openai_not_configured",
-                "OPENAI_API_KEY is not set: set it, restart this worker, replay this message",
-            ))
-        })?;
-        unless_paused(&self.db, Provider::OpenAi).await?;
+        let openai = ready(&self.db, Provider::OpenAi, self.openai.as_ref()).await?;
         let key = effect_key(job.id, job.attempt);
         let since = crate::time::now();
         match effect::start(&self.db, &key, since).await? {

@@ -10,19 +10,13 @@ use entities::{BatchId, batch, contact, message};
 
 use super::Reply;
 use super::conversation::conversation;
-use crate::halt::{Halt, give_up, unless_paused};
+use crate::halt::{Halt, ready};
 
 impl Reply {
     /// Asks the model and stores what it said. Two workers that ask at the same time get the same
     /// reply: the first one stored.
     pub(super) async fn generate(&self, batch: &batch::Model) -> Result<reply::Model, Halt> {
-        let openai = self.openai.as_ref().ok_or_else(|| {
-            Halt::from(give_up(
-                "openai_not_configured",
-                "OPENAI_API_KEY is not set: set it, restart this worker, replay this message",
-            ))
-        })?;
-        unless_paused(&self.db, Provider::OpenAi).await?;
+        let openai = ready(&self.db, Provider::OpenAi, self.openai.as_ref()).await?;
         let contact = contact::find(&self.db, &batch.contact_id).await?;
         // What superseded batches asked has not been answered yet: it belongs to this one.
         let unanswered = batch::unanswered_before(&self.db, batch).await?;

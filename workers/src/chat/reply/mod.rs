@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use broker::{Attempt, Failure, Handler, Outgoing, Unavailable, Verdict};
 use chrono::Utc;
+use clients::Provider;
 use clients::highlevel::Channel;
 use entities::batch::{self, Outcome, State};
 use entities::{BatchId, ContactId, reply};
@@ -23,7 +24,7 @@ use sea_orm::DatabaseConnection;
 
 use self::claim::Claim;
 use crate::follow_ups::reply_failed;
-use crate::halt::{Halt, Handled, give_up, settled, unavailable};
+use crate::halt::{Halt, Handled, configured, settled, unavailable};
 use crate::prices::Prices;
 
 /// How replies are made.
@@ -141,11 +142,6 @@ impl Reply {
     }
 
     fn highlevel(&self) -> Result<&clients::highlevel::Client, Halt> {
-        self.highlevel.as_ref().ok_or_else(|| {
-            Halt::from(give_up(
-                "highlevel_not_configured",
-                "GHL_API_KEY is not set: set it, restart this worker, replay this message",
-            ))
-        })
+        configured(Provider::HighLevel, self.highlevel.as_ref())
     }
 }
