@@ -142,8 +142,9 @@ fn is_transient_driver_error(error: &sqlx::Error) -> bool {
 
 /// PostgreSQL's error codes, <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
 fn is_transient_sqlstate(code: &str) -> bool {
-    // Connection, transaction rollback (serialization, deadlock), resources, system (disk).
-    ["08", "40", "53", "58"].contains(&code.get(..2).unwrap_or_default())
+    // Connection, authorization (a password that is being rotated: no fault of the message),
+    // transaction rollback (serialization, deadlock), resources, system (disk).
+    ["08", "28", "40", "53", "58"].contains(&code.get(..2).unwrap_or_default())
         || matches!(
             code,
             "25006" // read-only: a standby during a failover

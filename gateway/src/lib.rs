@@ -7,7 +7,6 @@
 mod body;
 pub mod clock;
 pub mod config;
-pub mod healthcheck;
 pub mod highlevel_payload;
 mod metrics;
 pub mod problem;

@@ -29,8 +29,7 @@ fn main() -> anyhow::Result<()> {
         None | Some(Command::Serve) => serve(),
         Some(Command::Healthcheck) => {
             let config = Config::load()?;
-            gateway::healthcheck::run(&config.host, config.port)
-                .context("the gateway is not healthy")
+            telemetry::healthcheck(&config.host, config.port).context("the gateway is not healthy")
         }
     }
 }

@@ -29,7 +29,7 @@ enum Command {
     },
     /// Bring the database's schema up to date.
     Migrate,
-    /// List, show or replay parked messages.
+    /// List, show, replay or purge parked messages.
     DeadLetters {
         #[command(subcommand)]
         command: DeadLettersCommand,
@@ -44,7 +44,7 @@ async fn main() -> ExitCode {
         Command::Run { roles } => run(&roles).await,
         Command::Migrate => migrate::migrate(Environment::load()).await,
         Command::DeadLetters { command } => dead_letters::run(command, Environment::load()).await,
-        Command::Healthcheck => healthcheck::healthcheck(Environment::load()).await,
+        Command::Healthcheck => healthcheck::healthcheck(Environment::load()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

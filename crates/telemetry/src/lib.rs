@@ -1,5 +1,6 @@
 //! Logs, traces, metrics and the shutdown signal: what every Millrace process does alike.
 
+mod healthcheck;
 mod operations;
 mod shutdown;
 
@@ -16,6 +17,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _, fmt};
 
+pub use healthcheck::healthcheck;
 pub use operations::ServeError;
 pub use shutdown::shutdown_on_signal;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ::gateway::{Config, healthcheck, serve};
+use ::gateway::{Config, serve};
 use config::Environment;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -36,7 +36,7 @@ async fn answer(port: u16, request: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_health_check_knows_a_gateway_from_none() {
     let (port, shutdown, serving) = start().await;
-    let check = |port| tokio::task::spawn_blocking(move || healthcheck::run("0.0.0.0", port));
+    let check = |port| tokio::task::spawn_blocking(move || telemetry::healthcheck("0.0.0.0", port));
     check(port).await.unwrap().unwrap();
     shutdown.cancel();
     serving.await.unwrap().unwrap();

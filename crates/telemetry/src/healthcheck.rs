@@ -1,5 +1,5 @@
-//! `millrace-gateway healthcheck`: asks the gateway on this machine whether it is alive. For
-//! containers, whose images have no HTTP client.
+//! The `healthcheck` commands: ask the process on this machine whether it is well. For containers,
+//! whose images have no HTTP client.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{TcpStream, ToSocketAddrs as _};
@@ -7,13 +7,13 @@ use std::time::Duration;
 
 const DEADLINE: Duration = Duration::from_secs(3);
 
-/// Asks `GET /health` of the gateway that listens on this host and port.
+/// Asks `GET /health` of the process that listens on this host and port.
 ///
 /// # Errors
 /// When it can't be reached, or does not answer 200.
-pub fn run(host: &str, port: u16) -> io::Result<()> {
+pub fn healthcheck(host: &str, port: u16) -> io::Result<()> {
     let host = match host {
-        // A gateway that listens everywhere is reached here.
+        // What listens everywhere is reached here.
         "0.0.0.0" => "127.0.0.1",
         "::" | "[::]" => "::1",
         host => host,
