@@ -1,9 +1,9 @@
 //! Millrace's workers: one binary, one module for each worker, roles chosen on the command line.
 //!
-//! - [`chat`]: intake, flush and reply
-//! - [`research`]: submission and completion
-//! - [`notification`]: news for people and for the CRM
-//! - [`sweeper`]: finds what was forgotten
+//! - `chat`: intake, flush and reply
+//! - `research`: submission and completion
+//! - `notification`: news for people and for the CRM
+//! - `sweeper`: finds what was forgotten
 //!
 //! Every handler answers the same questions in its module's first comment: what it reads and
 //! writes, why running it twice is harmless, and what to do with its parked messages.

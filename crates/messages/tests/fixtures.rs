@@ -1,5 +1,10 @@
 //! Every event type and version has a fixture that must decode for ever.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "clippy does not see that helpers of a test are one"
+)]
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 

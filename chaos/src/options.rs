@@ -1,0 +1,60 @@
+//! The command line. `./dev chaos` fills in what names a part of its private servers.
+
+use std::path::PathBuf;
+
+use clap::{Parser, ValueEnum};
+
+/// Makes everything go wrong while events come in, and counts what is lost or done twice.
+#[derive(Debug, Parser)]
+#[command(name = "./dev chaos")]
+pub struct Options {
+    /// Decides every event and every fault; printed with the result.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// How long events and faults go on.
+    #[arg(long, default_value_t = 2.0)]
+    pub minutes: f64,
+    /// How many events come in.
+    #[arg(long, default_value_t = 300)]
+    pub events: u32,
+    /// How many faults strike; twenty a minute unless set.
+    #[arg(long)]
+    pub faults: Option<u32>,
+    /// Two workers on PostgreSQL, or one on SQLite.
+    #[arg(long, value_enum, default_value_t = Database::Postgres)]
+    pub database: Database,
+    /// How long to wait for quiet at the end, in seconds.
+    #[arg(long, default_value_t = 420)]
+    pub settle: u64,
+
+    /// Where this run keeps its state.
+    #[arg(long, hide = true)]
+    pub folder: PathBuf,
+    /// Where millrace-gateway and millrace-worker are.
+    #[arg(long, hide = true)]
+    pub programs: PathBuf,
+    /// Becomes the RabbitMQ node of this run.
+    #[arg(long, hide = true)]
+    pub broker_program: PathBuf,
+    /// Where that node listens for AMQP.
+    #[arg(long, hide = true)]
+    pub amqp_port: u16,
+    /// Where that node listens for its management API.
+    #[arg(long, hide = true)]
+    pub management_port: u16,
+    /// Stops (`stop`) and starts (`start`) the PostgreSQL server of this run.
+    #[arg(long, hide = true)]
+    pub database_program: Option<PathBuf>,
+    /// Where PostgreSQL listens.
+    #[arg(long, hide = true)]
+    pub database_port: Option<u16>,
+}
+
+/// The database of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Database {
+    /// A PostgreSQL server of its own.
+    Postgres,
+    /// A file.
+    Sqlite,
+}

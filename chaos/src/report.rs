@@ -1,0 +1,157 @@
+//! The tables, as Markdown that reads well in a terminal too.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use crate::account::{Account, Line};
+use crate::recovery::Recovery;
+use crate::schedule::Plan;
+
+/// Everything that is printed at the end.
+#[derive(Debug)]
+pub struct Report {
+    /// What was played.
+    pub plan: Plan,
+    /// What was lost and repeated.
+    pub account: Account,
+    /// How many faults struck, by kind.
+    pub faults: BTreeMap<&'static str, usize>,
+    /// How long it took until all was well again.
+    pub recoveries: Vec<Recovery>,
+    /// How long it took until all was quiet, or what still moved.
+    pub quiet: Result<Duration, String>,
+    /// Parts that ended by themselves.
+    pub ended: Vec<String>,
+}
+
+/// How many lines of a list are shown.
+const LONGEST_LIST: usize = 40;
+
+impl Report {
+    /// Whether nothing was lost, nothing done twice, and all was quiet in the end.
+    #[must_use]
+    pub fn passed(&self) -> bool {
+        self.account.is_clean() && self.quiet.is_ok() && self.ended.is_empty()
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Plan {
+            seed,
+            length,
+            events,
+            ..
+        } = self.plan;
+        let minutes = length.as_secs_f64() / 60.0;
+        let database = self.plan.database;
+        let faults: usize = self.faults.values().sum();
+        let workers = self.plan.workers;
+        writeln!(
+            out,
+            "seed {seed}, {minutes} minutes, {events} events, {faults} faults, {database:?}, workers: {workers}\n"
+        )?;
+        counts(out, &self.account.lines)?;
+        match &self.quiet {
+            Ok(time) => writeln!(
+                out,
+                "\nQuiet {} s after the last event and fault.",
+                time.as_secs()
+            )?,
+            Err(moving) => writeln!(out, "\nNOT QUIET in time: {moving}")?,
+        }
+        for ended in &self.ended {
+            writeln!(out, "ENDED by itself: {ended}")?;
+        }
+
+        writeln!(
+            out,
+            "\n| longest time to recover | seconds | times measured |\n| --- | ---: | ---: |"
+        )?;
+        for (what, (longest, times)) in longest(&self.recoveries) {
+            writeln!(out, "| {what} | {:.2} | {times} |", longest.as_secs_f64())?;
+        }
+
+        writeln!(out, "\n| fault | times |\n| --- | ---: |")?;
+        for (kind, count) in &self.faults {
+            writeln!(out, "| {kind} | {count} |")?;
+        }
+
+        if !self.account.parked.is_empty() {
+            writeln!(
+                out,
+                "\n| parked in | reason | messages |\n| --- | --- | ---: |"
+            )?;
+            for ((queue, reason), count) in &self.account.parked {
+                writeln!(out, "| {queue} | {reason} | {count} |")?;
+            }
+        }
+        if !self.account.suppressed.is_empty() {
+            writeln!(out, "\n| suppressed because | messages |\n| --- | ---: |")?;
+            for (reason, count) in &self.account.suppressed {
+                writeln!(out, "| {reason} | {count} |")?;
+            }
+        }
+        list(out, "Lost", &self.account.lost)?;
+        list(out, "Repeated", &self.account.repeated)?;
+        list(
+            out,
+            "Repeated as the design permits",
+            &self.account.permitted,
+        )?;
+        let verdict = if self.passed() { "passed" } else { "FAILED" };
+        writeln!(out, "\nResult: {verdict}")
+    }
+}
+
+fn counts(out: &mut fmt::Formatter<'_>, lines: &[Line]) -> fmt::Result {
+    writeln!(
+        out,
+        "| | sent | accepted | expected | seen | suppressed | parked | lost | repeated | permitted repeats |\n\
+         | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
+    )?;
+    let number = |number: Option<usize>| number.map(|number| number.to_string());
+    for line in lines {
+        writeln!(
+            out,
+            "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
+            line.what,
+            number(line.sent).unwrap_or_default(),
+            number(line.accepted).unwrap_or_default(),
+            line.expected,
+            line.seen,
+            line.suppressed,
+            line.parked,
+            line.lost,
+            line.repeated,
+            line.permitted,
+        )?;
+    }
+    Ok(())
+}
+
+fn list(out: &mut fmt::Formatter<'_>, title: &str, lines: &[String]) -> fmt::Result {
+    if lines.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\n{title}:\n")?;
+    for line in lines.iter().take(LONGEST_LIST) {
+        writeln!(out, "- {line}")?;
+    }
+    if let Some(more @ 1..) = lines.len().checked_sub(LONGEST_LIST) {
+        writeln!(out, "- and {more} more")?;
+    }
+    Ok(())
+}
+
+/// The longest time of each kind, and how many there are.
+fn longest(recoveries: &[Recovery]) -> BTreeMap<&'static str, (Duration, usize)> {
+    let mut longest: BTreeMap<_, (Duration, usize)> = BTreeMap::new();
+    for recovery in recoveries {
+        let (time, count) = longest.entry(recovery.what).or_default();
+        *time = (*time).max(recovery.time);
+        *count += 1;
+    }
+    longest
+}

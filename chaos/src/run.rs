@@ -1,0 +1,131 @@
+//! One run, from the first start to the tables.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use tokio::task::JoinSet;
+
+use crate::account::Account;
+use crate::events::{self, Sent};
+use crate::evidence::collect;
+use crate::faults;
+use crate::options::Options;
+use crate::recovery;
+use crate::report::Report;
+use crate::schedule::{Action, Plan, Step, schedule};
+use crate::settle::until_quiet;
+use crate::world::{World, workers};
+
+/// How many faults strike in a minute unless the caller says.
+const FAULTS_A_MINUTE: f64 = 20.0;
+
+/// Runs, prints the tables, and says whether nothing was lost and nothing done twice.
+///
+/// # Errors
+/// When the run itself is impossible: a part does not start, a server is missing.
+pub async fn run(options: Options) -> anyhow::Result<bool> {
+    let plan = plan(&options);
+    println!(
+        "seed {}: {} events and {} faults in {} minutes",
+        plan.seed, plan.events, plan.faults, options.minutes
+    );
+    let world = Arc::new(World::start(&options).await?);
+    let sent = Arc::new(Sent::default());
+    println!(
+        "everything is up; the log of faults: {}",
+        options.folder.join("faults.log").display()
+    );
+
+    play(&world, &sent, schedule(&plan)).await?;
+    faults::stop(&world);
+    world.log.note("the load and the faults have ended");
+    println!("the load and the faults have ended; waiting for quiet");
+
+    let quiet = until_quiet(&world, &sent, Duration::from_secs(options.settle)).await;
+    let ended = ended_by_themselves(&world).await;
+    let evidence = collect(&world, &sent)
+        .await
+        .context("gathering the evidence")?;
+    let mut recoveries = world.recoveries.list();
+    recoveries.extend(recoveries_of_workers(&world).await);
+    let report = Report {
+        plan,
+        account: Account::of(&evidence),
+        faults: count(&world),
+        recoveries,
+        quiet,
+        ended,
+    };
+    world.stop().await?;
+    let text = report.to_string();
+    println!("\n{text}");
+    std::fs::write(options.folder.join("latest.md"), &text)?;
+    Ok(report.passed())
+}
+
+fn plan(options: &Options) -> Plan {
+    let usual = (options.minutes * FAULTS_A_MINUTE).round() as u32;
+    Plan {
+        seed: options.seed,
+        length: Duration::from_secs_f64(options.minutes * 60.0),
+        events: options.events,
+        faults: options.faults.unwrap_or(usual),
+        workers: workers(options),
+        database: options.database,
+    }
+}
+
+/// Carries the schedule out; returns when its last event and fault are over.
+async fn play(world: &Arc<World>, sent: &Arc<Sent>, steps: Vec<Step>) -> anyhow::Result<()> {
+    let began = Instant::now();
+    let mut under_way = JoinSet::new();
+    for Step { at, action } in steps {
+        tokio::time::sleep(at.saturating_sub(began.elapsed())).await;
+        let (world, sent) = (world.clone(), sent.clone());
+        under_way.spawn(async move {
+            match action {
+                Action::Event(event) => events::send(&world, &sent, event).await,
+                Action::Fault(fault) => faults::strike(&world, fault).await,
+            }
+        });
+        while let Some(done) = under_way.try_join_next() {
+            done??;
+        }
+    }
+    while let Some(done) = under_way.join_next().await {
+        done??;
+    }
+    Ok(())
+}
+
+/// Parts that nobody killed and that are gone all the same.
+async fn ended_by_themselves(world: &World) -> Vec<String> {
+    let mut ended = Vec::new();
+    let gateway = world.gateway.lock().await.ended();
+    ended.extend(gateway.map(|how| format!("gateway: {how}")));
+    for (number, worker) in world.workers.iter().enumerate() {
+        let worker = worker.lock().await.ended();
+        ended.extend(worker.map(|how| format!("worker {number}: {how}")));
+    }
+    ended
+}
+
+async fn recoveries_of_workers(world: &World) -> Vec<recovery::Recovery> {
+    let mut logs = Vec::new();
+    for worker in &world.workers {
+        logs.push(worker.lock().await.log().to_owned());
+    }
+    let logs: Vec<&Path> = logs.iter().map(AsRef::as_ref).collect();
+    recovery::of_workers(&world.log.entries(), &logs)
+}
+
+fn count(world: &World) -> BTreeMap<&'static str, usize> {
+    let mut counts = BTreeMap::new();
+    for fault in world.log.entries() {
+        *counts.entry(fault.kind).or_default() += 1;
+    }
+    counts
+}

@@ -1,0 +1,274 @@
+//! Everything that runs: the parts of Millrace and what they need, each of its own for this run.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use sandbox::environment::{Service, settings, write_service_account};
+use sandbox::{Sandbox, SandboxConfig};
+use tokio::process::Command;
+use tokio::sync::Mutex;
+
+use crate::broker::{self, Management};
+use crate::log::FaultLog;
+use crate::options::{Database, Options};
+use crate::process::{Process, Program};
+use crate::proxy::Proxy;
+use crate::recovery::Recoveries;
+use crate::relay::Relay;
+
+/// The key of the client who asks for research.
+pub(crate) const API_KEY: &str = "key-of-the-chaos-program";
+
+/// Where providers believe that the gateway is. HubSpot signs it.
+const PUBLIC_BASE_URL: &str = "https://hooks.millrace.example";
+
+/// How long the stand-in of OpenAI researches.
+const RESEARCH_TIME: Duration = Duration::from_secs(2);
+
+/// The wait before a webhook's second attempt; it doubles up to twenty times itself.
+const WEBHOOK_RETRY: Duration = Duration::from_millis(500);
+
+/// How long a part may take to come up.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+
+/// Everything that runs. All of it ends when this is dropped.
+#[derive(Debug)]
+pub struct World {
+    pub(crate) sandbox: Sandbox,
+    pub(crate) relay: Relay,
+    pub(crate) broker_proxy: Proxy,
+    pub(crate) database_proxy: Option<Proxy>,
+    pub(crate) gateway: Mutex<Process>,
+    pub(crate) workers: Vec<Mutex<Process>>,
+    pub(crate) broker: Mutex<Process>,
+    pub(crate) broker_address: SocketAddr,
+    pub(crate) management: Management,
+    /// Stops and starts the database's server; the lock keeps others from doing it meanwhile.
+    pub(crate) database_program: Mutex<Option<PathBuf>>,
+    /// The way to the database for us, past the proxy.
+    pub(crate) database_url: String,
+    pub(crate) log: FaultLog,
+    pub(crate) recoveries: Recoveries,
+    pub(crate) http: reqwest::Client,
+    pub(crate) gateway_url: String,
+}
+
+impl World {
+    /// Starts everything and waits until the gateway is ready.
+    ///
+    /// # Errors
+    /// When a part does not come up; its log says why.
+    pub async fn start(options: &Options) -> anyhow::Result<Self> {
+        let folder = &options.folder;
+        fs::create_dir_all(folder.join("logs"))?;
+        // Found before the project's .env: the programs get their whole configuration from here.
+        fs::write(folder.join(".env"), "")?;
+        let gateway_port = free_port()?;
+        let gateway_url = format!("http://127.0.0.1:{gateway_port}");
+
+        // The sandbox first: it installs the cryptography that every HTTP client needs.
+        let config = SandboxConfig {
+            hubspot_public_base: Some(PUBLIC_BASE_URL.to_owned()),
+            research_time: RESEARCH_TIME,
+            retry_delay: WEBHOOK_RETRY,
+            ..SandboxConfig::default()
+        };
+        let sandbox = Sandbox::start(config).await?;
+        let relay = Relay::start(&gateway_url).await?;
+        sandbox.set_gateway(&relay.url());
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .timeout(Duration::from_secs(10))
+            .build()?;
+
+        let broker_address = SocketAddr::from((Ipv4Addr::LOCALHOST, options.amqp_port));
+        let broker = Process::start(broker_node(options))?;
+        broker::until_it_answers(broker_address, PATIENCE).await?;
+        let broker_proxy = Proxy::start(broker_address).await?;
+        let (database_url, database_proxy) = database(options).await?;
+
+        let mut environment = environment(&sandbox, folder)?;
+        let user = broker::USER;
+        environment.extend([
+            (
+                "AMQP_URL".to_owned(),
+                format!("amqp://{user}:{user}@{}/%2f", broker_proxy.address()),
+            ),
+            (
+                "DATABASE_URL".to_owned(),
+                database_proxy.as_ref().map_or_else(
+                    || database_url.clone(),
+                    |proxy| postgres_url(proxy.address()),
+                ),
+            ),
+            ("PORT".to_owned(), gateway_port.to_string()),
+        ]);
+        let program = |name: &str, log: &str, arguments: &[&str]| Program {
+            path: options.programs.join(name),
+            arguments: arguments.iter().map(ToString::to_string).collect(),
+            environment: environment.clone(),
+            folder: folder.clone(),
+            log: folder.join("logs").join(format!("{log}.log")),
+        };
+        migrate(program("millrace-worker", "migrate", &["migrate"])).await?;
+        let run = ["run", "--roles", "all"];
+        let workers: anyhow::Result<Vec<_>> = (0..workers(options))
+            .map(|number| program("millrace-worker", &format!("worker-{number}"), &run))
+            .map(|worker| Process::start(worker).map(Mutex::new))
+            .collect();
+        let gateway = Process::start(program("millrace-gateway", "gateway", &[]))?;
+        let world = Self {
+            management: Management::new(options.management_port, http.clone()),
+            gateway: Mutex::new(gateway),
+            workers: workers?,
+            broker: Mutex::new(broker),
+            database_program: Mutex::new(options.database_program.clone()),
+            log: FaultLog::create(&folder.join("faults.log"))?,
+            recoveries: Recoveries::default(),
+            sandbox,
+            relay,
+            broker_proxy,
+            database_proxy,
+            broker_address,
+            database_url,
+            http,
+            gateway_url,
+        };
+        world.until_ready().await?;
+        Ok(world)
+    }
+
+    /// Waits until the gateway can have webhooks confirmed, and returns how long that took.
+    pub(crate) async fn until_ready(&self) -> anyhow::Result<Duration> {
+        let began = Instant::now();
+        let url = format!("{}/health/ready", self.gateway_url);
+        while began.elapsed() < PATIENCE {
+            let answer = self.http.get(&url).send().await;
+            if answer.is_ok_and(|answer| answer.status().is_success()) {
+                return Ok(began.elapsed());
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        anyhow::bail!("the gateway is not ready after {PATIENCE:?}");
+    }
+
+    /// Stops (`stop`) or starts (`start`) the database's server.
+    pub(crate) async fn run_database_program(program: &Path, what: &str) -> anyhow::Result<()> {
+        let mut command = Command::new(program);
+        let status = command.arg(what).status().await?;
+        ensure!(status.success(), "{} {what} failed", program.display());
+        Ok(())
+    }
+
+    /// Asks every part to end, the broker last.
+    pub(crate) async fn stop(&self) -> anyhow::Result<()> {
+        let patience = Duration::from_secs(30);
+        self.gateway.lock().await.stop(patience).await?;
+        for worker in &self.workers {
+            worker.lock().await.stop(patience).await?;
+        }
+        self.broker.lock().await.stop(patience).await
+    }
+}
+
+/// How many workers a run has: SQLite is for one process that works, beside the gateway.
+pub(crate) fn workers(options: &Options) -> usize {
+    match options.database {
+        Database::Postgres => 2,
+        Database::Sqlite => 1,
+    }
+}
+
+/// The settings that need no other part.
+fn environment(sandbox: &Sandbox, folder: &Path) -> anyhow::Result<BTreeMap<String, String>> {
+    let key_file = write_service_account(sandbox.base_url(), folder)?;
+    let mut environment: BTreeMap<String, String> = [
+        ("API_KEYS", API_KEY),
+        ("GOOGLE_APPLICATION_CREDENTIALS", &key_file),
+        ("HOST", "127.0.0.1"),
+        ("LOG_FORMAT", "json"),
+        ("METRICS_PORT", "0"),
+        ("PUBLIC_BASE_URL", PUBLIC_BASE_URL),
+        // The shortest times that Millrace takes, so that a run ends.
+        ("MESSAGE_BATCH_WAIT_TIME", "5"),
+        ("MESSAGE_BATCH_MAX_WAIT", "20"),
+        ("RESEARCH_WATCH_SECONDS", "5"),
+        ("RESEARCH_RESUBMIT_SECONDS", "20"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .into();
+    for name in ["PATH", "RUST_BACKTRACE", "RUST_LOG"] {
+        if let Ok(value) = std::env::var(name) {
+            environment.insert(name.to_owned(), value);
+        }
+    }
+    let services = [
+        Service::Openai,
+        Service::Hubspot,
+        Service::Highlevel,
+        Service::Google,
+        Service::Notify,
+    ];
+    for (name, value) in services
+        .into_iter()
+        .flat_map(|service| settings(sandbox.base_url(), service))
+    {
+        environment.insert(name.to_owned(), value);
+    }
+    Ok(environment)
+}
+
+fn broker_node(options: &Options) -> Program {
+    Program {
+        path: options.broker_program.clone(),
+        arguments: Vec::new(),
+        environment: std::env::vars().collect(),
+        folder: options.folder.clone(),
+        log: options.folder.join("logs/rabbitmq.log"),
+    }
+}
+
+/// The database's address for us, and the proxy through which Millrace goes.
+async fn database(options: &Options) -> anyhow::Result<(String, Option<Proxy>)> {
+    match options.database {
+        Database::Sqlite => {
+            let file = options.folder.join("millrace.db");
+            Ok((format!("sqlite://{}?mode=rwc", file.display()), None))
+        }
+        Database::Postgres => {
+            let port = options.database_port.context("--database-port is needed")?;
+            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+            let proxy = Proxy::start(address).await?;
+            Ok((postgres_url(address), Some(proxy)))
+        }
+    }
+}
+
+fn postgres_url(address: SocketAddr) -> String {
+    format!("postgres://millrace:millrace@{address}/postgres")
+}
+
+async fn migrate(program: Program) -> anyhow::Result<()> {
+    let mut command = Command::new(&program.path);
+    command
+        .args(&program.arguments)
+        .env_clear()
+        .envs(&program.environment)
+        .current_dir(&program.folder);
+    let output = command.output().await?;
+    let error = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "millrace-worker migrate: {error}");
+    Ok(())
+}
+
+/// A port below those that the kernel gives to outgoing connections: a gateway that is started again
+/// must find it free.
+fn free_port() -> anyhow::Result<u16> {
+    (18_080..32_768)
+        .find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
+        .context("no free port")
+}

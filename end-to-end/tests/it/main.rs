@@ -1,0 +1,23 @@
+//! Both flows from the first webhook to the last outward call, on a real RabbitMQ and both
+//! databases, against the stand-ins of the providers.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "clippy does not see that helpers of a test are one"
+)]
+
+mod chat;
+mod chat_channels;
+mod chat_faults;
+mod chat_operators;
+mod chat_silence;
+mod faults;
+mod google;
+mod logs;
+mod openai_webhooks;
+mod parking;
+mod research;
+mod restarts;
+mod schema;
+mod submission_faults;
+mod trace;

@@ -1,0 +1,121 @@
+# shellcheck shell=bash
+# ./dev chaos: the fault program (chaos/) with servers of its own, whose data is thrown away. The program
+# starts and kills them itself; here they are only prepared.
+
+# chaos [--release] [ARGUMENT...]: the arguments go to the program (--help lists them).
+chaos() {
+    local argument arguments=() profile=debug
+    for argument in "$@"; do
+        if [[ $argument == --release ]]; then profile=release; else arguments+=("$argument"); fi
+    done
+    ensure_cargo
+    step "Building (the first time takes some minutes)"
+    local build=(cargo build --workspace --bins)
+    if [[ $profile == release ]]; then build+=(--release); fi
+    "${build[@]}" || fail "the build"
+    programs="${CARGO_TARGET_DIR:-$root/target}/$profile"
+    if [[ " ${arguments[*]} " == *" --help "* ]]; then
+        "$programs/millrace-chaos" "${arguments[@]}"
+        return
+    fi
+    with_lock chaos prepare_and_run_chaos
+}
+
+prepare_and_run_chaos() {
+    # The same scripts as for the other private servers, with other folders and therefore other ports.
+    local folder="$state/chaos" status=0 rabbitmq="$state/chaos/rabbitmq" postgres="$state/chaos/postgres"
+    local database=() amqp_port management_port
+    stop_chaos_postgres
+    rm -rf "$folder/programs" "$folder/logs" "$folder/rabbitmq/data" "$folder"/millrace.db*
+    mkdir -p "$folder/programs" "$folder/logs" "$rabbitmq" "$postgres"
+    chmod 700 "$rabbitmq" # of the Erlang cookie
+    # A build during the run must not put other programs in the place of those that are started again.
+    cp "$programs/millrace-chaos" "$programs/millrace-gateway" "$programs/millrace-worker" "$folder/programs/"
+    write_chaos_broker "$folder/broker"
+    if [[ " ${arguments[*]} " != *sqlite* ]]; then
+        write_chaos_database "$folder/database"
+        database=(--database-program "$folder/database" --database-port "$postgres_port")
+    fi
+    step "Chaos"
+    "$folder/programs/millrace-chaos" "${arguments[@]}" --folder "$folder" --programs "$folder/programs" \
+        --broker-program "$folder/broker" --amqp-port "$amqp_port" --management-port "$management_port" \
+        "${database[@]}" 9>&- || status=$?
+    stop_chaos_postgres
+    # Its port mapper was started for it alone and would stay for ever.
+    ERL_EPMD_PORT=$epmd_port epmd -kill >/dev/null 2>&1 || true
+    note "faults: $folder/faults.log, logs: $folder/logs, result: $folder/latest.md"
+    ((status == 0)) || fail "chaos (status $status; see the result above)"
+    good "Nothing was lost and nothing was done twice"
+}
+
+# write_chaos_broker FILE: a program that becomes a RabbitMQ node of its own.
+write_chaos_broker() {
+    local server
+    server=$(rabbitmq_script)
+    if [[ -z $server ]] && install_packages RabbitMQ rabbitmq-server; then
+        leave_service_off rabbitmq-server
+        server=$(rabbitmq_script)
+    fi
+    [[ -n $server ]] || fail "./dev chaos kills and starts RabbitMQ itself, so it must be installed: apt-get install rabbitmq-server"
+    choose_rabbitmq_ports
+    (record_chaos_broker "$server" "$1" >/dev/null)
+    # The program waits for quiet by these figures; usually they are up to five seconds old.
+    printf 'collect_statistics_interval = 1000\n' >>"$rabbitmq/rabbitmq.conf"
+    chmod 755 "$1"
+}
+
+# record_chaos_broker SERVER FILE: what start_rabbitmq_node would start is written down instead, with its
+# environment. To be called in a subshell.
+record_chaos_broker() {
+    local file=$2 state=$folder # its log lies with those of this run
+    start_process() {
+        {
+            printf '#!/usr/bin/env bash\n'
+            declare -px | grep -E '^declare -x (HOME|ERL_|RABBITMQ_|RUNNING_UNDER_SYSTEMD)'
+            printf 'exec %q\n' "$3"
+        } >"$file"
+    }
+    start_rabbitmq_node "$1"
+}
+
+# write_chaos_database FILE: starts an empty PostgreSQL of its own, and writes a program that stops and
+# starts it. A stop is immediate, as after a crash: what was committed must be there afterwards.
+write_chaos_database() {
+    local server
+    if [[ -z $(postgres_programs) ]] && install_packages PostgreSQL postgresql; then
+        leave_service_off postgresql
+    fi
+    [[ -n $(postgres_programs) ]] ||
+        fail "./dev chaos stops and starts PostgreSQL itself, so it must be installed: apt-get install postgresql; or run it with --database sqlite"
+    server=$(postgres_programs)
+    local where
+    where=$(postgres_folder)
+    printf '%s\n' "$where/data" >"$postgres/folder"
+    rm -rf "$where/data"
+    as_postgres "$server/initdb" -D "$where/data" -U millrace --auth=trust --encoding=UTF8 --locale=C \
+        --no-sync >"$folder/logs/postgres-initdb.log" 2>&1 || fail "initdb failed" "$folder/logs/postgres-initdb.log"
+    choose_port postgres_port 25442
+    local as=() control
+    if ((EUID == 0)); then as=(runuser -u "$(postgres_user)" --); fi
+    # Without fsync, since only processes die here and not the machine.
+    printf -v control '%q ' "${as[@]}" "$server/pg_ctl" -D "$where/data" -l "$where/log" -w -t 60
+    cat >"$1" <<SCRIPT
+#!/usr/bin/env bash
+set -euo pipefail
+cd /
+case \$1 in
+start) $control start -o '-p $postgres_port -c listen_addresses=127.0.0.1 -c unix_socket_directories= \
+-c max_connections=200 -c fsync=off -c full_page_writes=off' >/dev/null ;;
+stop) $control -m immediate stop >/dev/null ;;
+esac
+SCRIPT
+    chmod 755 "$1"
+    "$1" start 9>&- || fail "PostgreSQL did not start" "$where/log"
+}
+
+# stop_chaos_postgres: the one of this run, or of one that was killed.
+stop_chaos_postgres() {
+    [[ -s $postgres/folder ]] || return 0
+    as_postgres "$(postgres_programs)/pg_ctl" -D "$(<"$postgres/folder")" -m immediate -w stop >/dev/null 2>&1 || true
+    rm -f "$postgres/folder"
+}
