@@ -1,5 +1,6 @@
 //! The port for operators: metrics and liveness of this process.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -10,13 +11,13 @@ use axum::routing::get;
 use prometheus::{Encoder as _, TextEncoder};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::Telemetry;
 
 /// Why the port for operators can't be served.
 #[derive(Debug, thiserror::Error)]
-#[error("can't listen on port {port} for /metrics and /health; set METRICS_PORT to a free one")]
+#[error("can't listen on port {port} for /metrics and /health; see HOST and METRICS_PORT")]
 pub struct ServeError {
     port: u16,
     #[source]
@@ -25,10 +26,11 @@ pub struct ServeError {
 
 impl Telemetry {
     /// Serves `/metrics` (Prometheus text) and `/health` (200 while `healthy` says so, else 503) in
-    /// the background until `shutdown`. Port 0 takes any free one.
+    /// the background until `shutdown`. Port 0 takes any free one; so does a port that is taken, with
+    /// a warning: a second worker on a machine needs no configuration to work.
     ///
     /// # Errors
-    /// [`ServeError`] when the port is taken.
+    /// [`ServeError`] when this host can't be listened on.
     pub async fn serve(
         &self,
         host: &str,
@@ -37,7 +39,17 @@ impl Telemetry {
         shutdown: CancellationToken,
     ) -> Result<SocketAddr, ServeError> {
         let failed = |source| ServeError { port, source };
-        let listener = TcpListener::bind((host, port)).await.map_err(failed)?;
+        let listener = match TcpListener::bind((host, port)).await {
+            Err(error) if error.kind() == ErrorKind::AddrInUse => {
+                warn!(
+                    port,
+                    "METRICS_PORT is taken; serving /metrics on a free port instead."
+                );
+                TcpListener::bind((host, 0)).await
+            }
+            bound => bound,
+        };
+        let listener = listener.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let registry = self.registry.clone();
         let healthy = Arc::new(healthy);

@@ -146,8 +146,15 @@ impl Reply {
                 format!("the model refused: {refusal}"),
             ));
         }
-        let decision: Decision = serde_json::from_str(&response.text())
-            .map_err(|_| answer.unreadable("the reply is not the JSON object asked for"))?;
+        let text = response.text();
+        let decision = match serde_json::from_str::<Decision>(&text) {
+            Ok(decision) => decision,
+            // A server that speaks OpenAI's protocol without its schemas answers in plain words.
+            Err(_) if !text.trim().is_empty() && !text.trim_start().starts_with(['{', '`']) => {
+                Decision { send: true, text }
+            }
+            Err(_) => return Err(answer.unreadable("the reply is not the JSON object asked for")),
+        };
         Ok(Self {
             send: decision.send,
             text: decision.text,

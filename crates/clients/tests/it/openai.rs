@@ -179,7 +179,10 @@ async fn http_200_is_not_yet_a_reply() {
     failed["error"] = json!({"code": "server_error", "message": "oops"});
     let mut forbidden = failed.clone();
     forbidden["error"]["code"] = json!("invalid_prompt");
-    let prose = generated("completed", json!({"type": "output_text", "text": "Sure!"}));
+    let cut = generated(
+        "completed",
+        json!({"type": "output_text", "text": "{\"send\": tr"}),
+    );
     for (body, kind) in [
         (
             refusal,
@@ -195,7 +198,7 @@ async fn http_200_is_not_yet_a_reply() {
         ),
         (failed, ErrorKind::NotDone { retry_after: None }),
         (forbidden, ErrorKind::Permanent { reason: None }),
-        (prose, ErrorKind::Unknown),
+        (cut, ErrorKind::Unknown),
     ] {
         assert_eq!(
             generate(body.clone()).await.unwrap_err().kind(),
@@ -203,6 +206,13 @@ async fn http_200_is_not_yet_a_reply() {
             "{body}"
         );
     }
+}
+
+#[tokio::test]
+async fn plain_words_of_a_server_without_schemas_are_the_reply() {
+    let words = json!({"type": "output_text", "text": "Sure!"});
+    let reply = generate(generated("completed", words)).await.unwrap();
+    assert_eq!((reply.send, reply.text.as_str()), (true, "Sure!"));
 }
 
 #[tokio::test]
