@@ -201,9 +201,9 @@ pub async fn is_stored<C: ConnectionTrait>(
 }
 
 /// What was said before this batch: the newest `limit` messages of the contact's earlier batches
-/// and of no batch (our own among them), oldest first. Messages from the contact without a batch
-/// that were sent after this one closed are left out; ours are not: a reply that was sent late is
-/// an answer all the same.
+/// and of no batch (our own among them), oldest first. Messages without a batch that were sent
+/// after this one closed are left out, but for our own: a reply that was sent late is an answer all
+/// the same.
 ///
 /// # Errors
 ///
@@ -223,7 +223,7 @@ pub async fn history<C: ConnectionTrait>(
     let mut unbatched = Condition::all().add(Column::BatchId.is_null());
     if let Some(closed_at) = before.closed_at {
         let said_before = Condition::any()
-            .add(Column::Direction.eq(Direction::Outbound))
+            .add(Column::Author.eq(Author::Assistant))
             .add(Column::SentAt.lte(closed_at));
         unbatched = unbatched.add(said_before);
     }

@@ -95,6 +95,7 @@ async fn the_history_ends_where_the_batch_begins(fresh: Fresh) {
     let id = closed_batch(&db, &ada(), "this batch", 100).await;
     store(outbound("by hand, meanwhile", Author::Person, 120)).await;
     store(outbound("after the close", Author::Person, 200)).await;
+    store(outbound("our late reply", Author::Assistant, 210)).await;
     receive(&db, &ada(), "later batch", 300).await;
     receive(&db, &ContactId::from("bob"), "somebody else", 50).await;
 
@@ -103,7 +104,12 @@ async fn the_history_ends_where_the_batch_begins(fresh: Fresh) {
 
     assert_eq!(
         events(&history),
-        ["earlier batch", "our reply", "by hand, meanwhile"]
+        [
+            "earlier batch",
+            "our reply",
+            "by hand, meanwhile",
+            "our late reply"
+        ]
     );
 }
 

@@ -46,7 +46,7 @@ async fn env_points_at_a_sandbox() {
 #[tokio::test]
 async fn env_can_be_asked_for_some_services_only() {
     let settings = env(&["--only", "hubspot,openai"]).await;
-    assert_eq!(settings.len(), 6);
+    assert_eq!(settings.len(), 7);
     assert!(
         settings
             .keys()
