@@ -25,6 +25,7 @@ prepare_and_run_chaos() {
     # The same scripts as for the other private servers, with other folders and therefore other ports.
     local folder="$state/chaos" status=0 rabbitmq="$state/chaos/rabbitmq" postgres="$state/chaos/postgres"
     local database=() amqp_port management_port
+    stop_left_over "$folder"
     stop_chaos_postgres
     rm -rf "$folder/programs" "$folder/logs" "$folder/rabbitmq/data" "$folder"/millrace.db*
     mkdir -p "$folder/programs" "$folder/logs" "$rabbitmq" "$postgres"
@@ -40,6 +41,7 @@ prepare_and_run_chaos() {
     "$folder/programs/millrace-chaos" "${arguments[@]}" --folder "$folder" --programs "$folder/programs" \
         --broker-program "$folder/broker" --amqp-port "$amqp_port" --management-port "$management_port" \
         "${database[@]}" 9>&- || status=$?
+    stop_left_over "$folder"
     stop_chaos_postgres
     # Its port mapper was started for it alone and would stay for ever.
     ERL_EPMD_PORT=$epmd_port epmd -kill >/dev/null 2>&1 || true

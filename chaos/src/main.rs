@@ -4,15 +4,37 @@ use std::process::ExitCode;
 
 use chaos::{Options, run};
 use clap::Parser as _;
+use tokio::signal::unix::{SignalKind, signal};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run(Options::parse()).await {
+    let done = tokio::select! {
+        done = run(Options::parse()) => done,
+        // Everything that was started ends with what is dropped here.
+        () = interrupted() => Err(anyhow::anyhow!("interrupted")),
+    };
+    match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("millrace-chaos: {error:#}");
             ExitCode::from(2)
         }
+    }
+}
+
+/// Waits for Ctrl-C or SIGTERM.
+async fn interrupted() {
+    let terminated = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut terminated) => {
+                terminated.recv().await;
+            }
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminated => {}
     }
 }

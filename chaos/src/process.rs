@@ -107,7 +107,7 @@ fn spawn(program: &Program) -> anyhow::Result<Child> {
         .append(true)
         .open(&program.log)
         .with_context(|| program.log.display().to_string())?;
-    Command::new(&program.path)
+    let child = Command::new(&program.path)
         .args(&program.arguments)
         .env_clear()
         .envs(&program.environment)
@@ -119,5 +119,23 @@ fn spawn(program: &Program) -> anyhow::Result<Child> {
         .process_group(0)
         .kill_on_drop(true)
         .spawn()
-        .with_context(|| program.path.display().to_string())
+        .with_context(|| program.path.display().to_string())?;
+    remember(program, &child)?;
+    Ok(child)
+}
+
+/// Writes down who runs, in the way of scripts/processes.sh, so that ./dev ends what a killed run left
+/// behind: the process's id, and its start time (field 22 of /proc/ID/stat, proc(5)), since ids are
+/// given out again.
+fn remember(program: &Program, child: &Child) -> anyhow::Result<()> {
+    let id = child
+        .id()
+        .context("a process that was just started has an id")?;
+    let status = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+    let fields = status.rsplit_once(") ").map(|(_, fields)| fields);
+    let started = fields.and_then(|fields| fields.split(' ').nth(19));
+    let record = program.log.with_extension("process");
+    let record = program.folder.join(record.file_name().unwrap_or_default());
+    std::fs::write(&record, format!("{id} {}\n", started.unwrap_or_default()))
+        .with_context(|| record.display().to_string())
 }
