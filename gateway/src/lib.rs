@@ -4,6 +4,7 @@
 //! Ingress routes never touch the database. Nothing unverified is published: see
 //! [`verify::Verified`].
 
+pub mod accepted_jobs;
 mod body;
 pub mod clock;
 pub mod config;

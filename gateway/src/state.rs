@@ -6,6 +6,7 @@ use std::sync::Arc;
 use broker::{BrokerSettings, Publisher};
 use sea_orm::DatabaseConnection;
 
+use crate::accepted_jobs::AcceptedJobs;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::metrics::Metrics;
@@ -27,6 +28,8 @@ pub struct Shared {
     pub ingress: Ingress,
     /// For status routes only: ingress never touches it.
     pub database: DatabaseConnection,
+    /// Jobs that were accepted a moment ago.
+    pub accepted_jobs: AcceptedJobs,
     /// Who called how often.
     pub limiter: RateLimiter,
     /// What is counted.
@@ -52,6 +55,7 @@ impl State {
         Ok(Self(Arc::new(Shared {
             ingress: Ingress::new(publisher, metrics.clone()),
             database,
+            accepted_jobs: AcceptedJobs::default(),
             limiter: RateLimiter::default(),
             metrics,
             clock,

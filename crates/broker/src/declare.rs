@@ -5,7 +5,7 @@
 
 use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
-use lapin::{Channel, ExchangeKind};
+use lapin::{Channel, Connection, ExchangeKind};
 
 use crate::topology::{DELIVERY_LIMIT, EVENTS, Lane, QUEUES, UNROUTED, WorkQueue};
 
@@ -47,6 +47,32 @@ pub(crate) async fn declare(channel: &Channel) -> lapin::Result<()> {
         declare_lane(channel, lane).await?;
     }
     Ok(())
+}
+
+/// Whether this broker has been declared before. On a channel of its own: asking for an exchange
+/// that is not there closes it.
+///
+/// # Errors
+/// Whatever ends the connection.
+pub(crate) async fn is_declared(connection: &Connection) -> lapin::Result<bool> {
+    let channel = connection.create_channel().await?;
+    let passive = ExchangeDeclareOptions {
+        passive: true,
+        ..Default::default()
+    };
+    for name in [EVENTS, QUEUES] {
+        let none = FieldTable::default();
+        let kind = ExchangeKind::Topic;
+        if channel
+            .exchange_declare(name.into(), kind, passive, none)
+            .await
+            .is_err()
+        {
+            return Ok(false);
+        }
+    }
+    channel.close(200, "asked".into()).await?;
+    Ok(true)
 }
 
 /// Declares one lane. Harmless when repeated.

@@ -180,8 +180,11 @@ impl Live {
             .await
             .map_err(|error| chain(&error))?;
         let prepare = async {
-            let declaring = connection.create_channel().await?;
-            declare::declare(&declaring).await?;
+            // A broker that comes back still has the topology: it is declared once more when
+            // publishing goes on, not before.
+            if !declare::is_declared(&connection).await? {
+                declare::declare(&connection.create_channel().await?).await?;
+            }
             let mut channels = Vec::with_capacity(CHANNELS);
             for _ in 0..CHANNELS {
                 let channel = connection.create_channel().await?;
@@ -240,6 +243,19 @@ impl Live {
         Ok(())
     }
 
+    /// Declares what somebody may have deleted while we were away, then watches the connection.
+    async fn declare_and_watch(&self) -> String {
+        let declared = async {
+            let channel = self.connection.create_channel().await?;
+            declare::declare(&channel).await?;
+            channel.close(200, "declared".into()).await
+        };
+        match declared.await {
+            Ok(()) => self.until_broken().await,
+            Err(error) => chain(&error),
+        }
+    }
+
     /// Returns when the connection or one of its channels is no longer good.
     async fn until_broken(&self) -> String {
         let mut events = std::pin::pin!(self.connection.events_listener());
@@ -296,7 +312,7 @@ async fn supervise(
                         let _ = live.connection.close(200, "stopped".into()).await;
                         return;
                     }
-                    reason = live.until_broken() => reason,
+                    reason = live.declare_and_watch() => reason,
                 };
                 sender.send_replace(None);
                 warn!(

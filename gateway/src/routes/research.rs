@@ -1,5 +1,7 @@
 //! `POST /generate` and `/submit-job`: a client asks for research.
 
+use std::time::Instant;
+
 use axum::Json;
 use axum::extract::State as FromState;
 use axum::http::{HeaderMap, StatusCode};
@@ -41,6 +43,11 @@ pub(crate) async fn generate(
 ) -> Result<(StatusCode, Json<Submitted>), Problem> {
     let (event_id, request) = read(&headers, body)?;
     let job_id = JobId(request.job_id);
+    let company_name = request
+        .company
+        .get("name")
+        .and_then(Value::as_str)
+        .map(str::to_owned);
     let event = Envelope::new(
         event_type::RESEARCH_REQUESTED,
         event_id,
@@ -52,6 +59,9 @@ pub(crate) async fn generate(
         .ingress
         .publish(&client, vec![event.with_subject(job_id.to_string())])
         .await?;
+    state
+        .accepted_jobs
+        .remember(job_id, company_name, Instant::now());
     let answer = Submitted {
         status: "submitted",
         job_id,

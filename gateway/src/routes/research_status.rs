@@ -1,5 +1,7 @@
 //! `GET /job-status/{id}`: how far a research job is.
 
+use std::time::Instant;
+
 use axum::Json;
 use axum::extract::{Path, State as FromState};
 use chrono::{DateTime, Utc};
@@ -40,7 +42,7 @@ struct Usage {
 /// What the older server's clients read when the job is done.
 #[derive(Debug, Serialize)]
 struct Completion {
-    doc_url: Option<String>,
+    doc_url: String,
     token_usage: Option<Usage>,
     completed_at: String,
     status: job::State,
@@ -52,21 +54,45 @@ pub(crate) async fn job_status(
     _client: Verified<Client>,
     Path(id): Path<String>,
 ) -> Result<Json<JobStatus>, Problem> {
-    let job = match id.parse::<JobId>() {
-        Ok(id) => ask(job::find(&state.database, id)).await?,
-        Err(_) => {
+    let job_id = id.parse::<JobId>().ok();
+    let job = match job_id {
+        Some(job_id) => ask(job::find(&state.database, job_id)).await?,
+        None => {
             let response_id = ResponseId::from(id.as_str());
             ask(job::find_by_response(&state.database, &response_id)).await?
         }
     };
-    let job = job.ok_or_else(|| {
+    if let Some(job) = job {
+        let document = ask(document::find(&state.database, job.id)).await?;
+        return Ok(Json(status(job, document)));
+    }
+    let accepted = job_id.and_then(|job_id| {
+        let company_name = state.accepted_jobs.find(job_id, Instant::now())?;
+        Some(Json(not_picked_up(job_id, company_name)))
+    });
+    accepted.ok_or_else(|| {
         Problem::not_found(
             "There is no job with this id. One that was accepted a moment ago may not have been \
              picked up yet: ask again in a few seconds.",
         )
-    })?;
-    let document = ask(document::find(&state.database, job.id)).await?;
-    Ok(Json(status(job, document)))
+    })
+}
+
+/// A job that was accepted here and has no row yet.
+fn not_picked_up(job_id: JobId, company_name: Option<String>) -> JobStatus {
+    JobStatus {
+        job_id,
+        response_id: None,
+        company_name,
+        status: job::State::Queued,
+        submitted_at: None,
+        completed_at: None,
+        document_url: None,
+        usage: None,
+        cost_usd: None,
+        error: None,
+        completion: None,
+    }
 }
 
 fn status(job: job::Model, document: Option<document::Model>) -> JobStatus {
@@ -74,12 +100,16 @@ fn status(job: job::Model, document: Option<document::Model>) -> JobStatus {
     let usage = usage(&job);
     let time = |time: Option<DateTime<Utc>>| time.map(timestamp);
     JobStatus {
-        completion: job.completed_at.map(|completed_at| Completion {
-            doc_url: document_url.clone(),
-            token_usage: usage.clone(),
-            completed_at: timestamp(completed_at),
-            status: job.state,
-        }),
+        // Complete, to a client, is a job whose document it can open.
+        completion: document_url
+            .clone()
+            .zip(job.completed_at)
+            .map(|(doc_url, completed_at)| Completion {
+                doc_url,
+                token_usage: usage.clone(),
+                completed_at: timestamp(completed_at),
+                status: job.state,
+            }),
         job_id: job.id,
         response_id: job.response_id,
         company_name: job.company_name,

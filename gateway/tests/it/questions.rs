@@ -224,3 +224,20 @@ async fn a_job_is_found_by_its_id_and_is_unknown_until_a_worker_has_it() {
         "not-found"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_was_just_accepted_is_queued_before_a_worker_has_its_row() {
+    let (broker, database) = (Broker::start(), Database::sqlite().await);
+    let gateway = Gateway::with(broker.amqp_url(), database.url(), &[]);
+    let body = r#"{"companyId": 1, "company": {"name": "Acme"}}"#;
+    let accepted = gateway.call("POST", "/generate", body).await;
+    assert_eq!(accepted.status, 202, "{}", accepted.body);
+
+    let id = accepted.body["response_id"].as_str().unwrap();
+    let answer = gateway.call("GET", &format!("/job-status/{id}"), "").await;
+
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    assert_eq!(answer.body["status"], "queued");
+    assert_eq!(answer.body["company_name"], "Acme");
+    assert!(answer.body["completion"].is_null());
+}

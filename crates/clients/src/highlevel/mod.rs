@@ -25,7 +25,7 @@ use crate::{
     http::{Answer, BaseUrl, Http},
 };
 
-const TIMEOUT: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The `Version` header of the conversations API.
 const CONVERSATIONS: &str = "2021-04-15";

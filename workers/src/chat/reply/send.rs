@@ -18,7 +18,7 @@ use crate::halt::{Halt, Handled, give_up, reason, retry_later, unauthorized};
 
 /// After this time no send that was started can still be on its way: the client's own deadline for
 /// a call, and some. Until then "not found" may mean "not yet".
-pub(super) const IN_FLIGHT: TimeDelta = TimeDelta::seconds(40);
+pub(super) const IN_FLIGHT: TimeDelta = TimeDelta::seconds(25);
 
 /// A send must start within this time of its claim, so that it has ended before [`IN_FLIGHT`].
 const LATEST_START: TimeDelta = TimeDelta::seconds(5);
