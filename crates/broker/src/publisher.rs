@@ -72,6 +72,8 @@ struct Live {
     next: AtomicUsize,
     lanes: Mutex<HashSet<Lane>>,
     broken: CancellationToken,
+    /// The topology was there already, perhaps not all of it: it has to be declared once more.
+    declared_before: bool,
 }
 
 impl Publisher {
@@ -182,7 +184,8 @@ impl Live {
         let prepare = async {
             // A broker that comes back still has the topology: it is declared once more when
             // publishing goes on, not before.
-            if !declare::is_declared(&connection).await? {
+            let declared_before = declare::is_declared(&connection).await?;
+            if !declared_before {
                 declare::declare(&connection.create_channel().await?).await?;
             }
             let mut channels = Vec::with_capacity(CHANNELS);
@@ -193,15 +196,16 @@ impl Live {
                     .await?;
                 channels.push(channel);
             }
-            lapin::Result::Ok(channels)
+            lapin::Result::Ok((channels, declared_before))
         };
-        let channels = prepare.await.map_err(|error| chain(&error))?;
+        let (channels, declared_before) = prepare.await.map_err(|error| chain(&error))?;
         Ok(Self {
             connection,
             channels,
             next: AtomicUsize::new(0),
             lanes: Mutex::new(Lane::RETRY.into_iter().collect()),
             broken: CancellationToken::new(),
+            declared_before,
         })
     }
 
@@ -245,6 +249,9 @@ impl Live {
 
     /// Declares what somebody may have deleted while we were away, then watches the connection.
     async fn declare_and_watch(&self) -> String {
+        if !self.declared_before {
+            return self.until_broken().await;
+        }
         let declared = async {
             let channel = self.connection.create_channel().await?;
             declare::declare(&channel).await?;
