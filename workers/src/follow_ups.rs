@@ -117,10 +117,8 @@ pub(crate) fn reply_failed(contact: &ContactId, batch: BatchId, reason: &str) ->
 
 /// The token that asks OpenAI when its webhook stays away.
 pub(crate) fn watch(job: JobId, response: &ResponseId, after: Duration) -> Outgoing {
-    // A lane holds at most an hour; the worker arms the token again for as long as it takes.
-    let lane = Lane::seconds(after.as_secs().clamp(1, 3600) as u32);
     Outgoing::delayed(
-        lane,
+        lane(after),
         WorkQueue::ResearchCompletion,
         watch_token(job, response),
     )
@@ -146,6 +144,11 @@ fn watch_token(job: JobId, response: &ResponseId) -> Envelope {
     )
 }
 
+/// The lane for this wait, at most an hour: who waits longer is sent through it again.
+fn lane(after: Duration) -> Lane {
+    Lane::seconds(after.as_secs().clamp(1, 3600) as u32)
+}
+
 /// Drives a job on that has its row already.
 pub(crate) fn resume_job(job: &job::Model) -> Outgoing {
     Outgoing::to_queue(WorkQueue::ResearchSubmission, resume(job))
@@ -153,12 +156,7 @@ pub(crate) fn resume_job(job: &job::Model) -> Outgoing {
 
 /// Drives a job on that has its row already, after a while.
 pub(crate) fn resume_job_later(job: &job::Model, after: Duration) -> Outgoing {
-    let seconds = after.as_secs().clamp(1, 3600) as u32;
-    Outgoing::delayed(
-        Lane::seconds(seconds),
-        WorkQueue::ResearchSubmission,
-        resume(job),
-    )
+    Outgoing::delayed(lane(after), WorkQueue::ResearchSubmission, resume(job))
 }
 
 fn resume(job: &job::Model) -> Envelope {

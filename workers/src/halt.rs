@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use broker::{Failure, Unavailable, Verdict};
-use chrono::Utc;
+use chrono::{DateTime, TimeDelta, Utc};
 use clients::{ClientError, ErrorKind, Provider};
-use entities::{is_transient, pause};
+use entities::{effect, is_transient, pause};
 use messages::DecodeError;
 use sea_orm::{DatabaseConnection, DbErr};
 use tracing::warn;
@@ -164,6 +164,27 @@ pub(crate) fn retry_later(reason: &'static str, detail: impl Into<String>) -> Ve
 /// The end of the attempts, whatever their number.
 pub(crate) fn give_up(reason: &'static str, detail: impl Into<String>) -> Verdict {
     Verdict::GiveUp(Failure::new(reason, detail))
+}
+
+/// The provider was asked about an effect that was started at `since`, and has nothing of it: not
+/// yet, while the call may be under way (`in_flight`), else never, so that it may be started again.
+/// `reasons` name the two.
+pub(crate) async fn not_there(
+    db: &DatabaseConnection,
+    key: &str,
+    since: DateTime<Utc>,
+    in_flight: TimeDelta,
+    reasons: [&'static str; 2],
+) -> Result<Verdict, DbErr> {
+    let [not_yet, never] = reasons;
+    let (reason, delay) = if Utc::now() - since < in_flight {
+        (not_yet, 5)
+    } else {
+        effect::forget(db, key, since).await?;
+        (never, 1)
+    };
+    let delay = Duration::from_secs(delay);
+    Ok(Verdict::Snooze { reason, delay })
 }
 
 /// Work that waits until a person has given us a key that works.

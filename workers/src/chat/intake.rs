@@ -11,7 +11,7 @@ use entities::batch::BatchRoute;
 use entities::message::{Author, Direction, NewMessage};
 use entities::{BatchId, ContactId, batch, contact, message, processed_event, setting};
 use messages::{ContactChanged, ContactDetails, Envelope, MessageReceived, event_type};
-use sea_orm::{DatabaseConnection, DatabaseTransaction};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
 
 use super::opt_out::{Wish, wish};
 use crate::follow_ups::{deadline_timer, quiet_timer};
@@ -128,8 +128,7 @@ impl Intake {
         if batch.is_none_or(|batch| batch.state != batch::State::Open) {
             return Ok(Verdict::Duplicate(Vec::new()));
         }
-        let wait_seconds = setting::batch_wait_seconds(&self.db).await?;
-        let wait_seconds = wait_seconds.unwrap_or(self.default_wait_seconds);
+        let wait_seconds = self.wait_seconds(&self.db).await?;
         Ok(Verdict::Duplicate(self.timers(
             contact_id,
             batch_id,
@@ -198,8 +197,8 @@ impl Intake {
         Ok(Verdict::Done(Vec::new()))
     }
 
-    async fn wait_seconds(&self, tx: &DatabaseTransaction) -> Result<u32, sea_orm::DbErr> {
-        Ok(setting::batch_wait_seconds(tx)
+    async fn wait_seconds<C: ConnectionTrait>(&self, db: &C) -> Result<u32, DbErr> {
+        Ok(setting::batch_wait_seconds(db)
             .await?
             .unwrap_or(self.default_wait_seconds))
     }

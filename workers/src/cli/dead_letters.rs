@@ -108,8 +108,7 @@ pub(crate) async fn run(
         } => {
             let lot = parking_lot(&queue)?;
             let found = matching(&letters, lot, &filter, now).await?;
-            print_table(&found);
-            println!("{} message(s) parked in {}.", found.len(), lot.name());
+            report(&found, &format!("parked in {}", lot.name()));
             Ok(())
         }
         DeadLettersCommand::Show { queue, id } => show(&letters, parking_lot(&queue)?, &id).await,
@@ -121,15 +120,13 @@ pub(crate) async fn run(
             let lot = parking_lot(&queue)?;
             if dry_run {
                 let found = matching(&letters, lot, &filter, now).await?;
-                print_table(&found);
-                println!("{} message(s) would be replayed to {queue}.", found.len());
+                report(&found, &format!("would be replayed to {queue}"));
                 return Ok(());
             }
             let publisher = Publisher::start(settings);
             let chosen = |letter: &DeadLetter| filter.accepts(letter, now);
             let replayed = letters.replay(lot, &publisher, chosen).await?;
-            print_table(&replayed);
-            println!("{} message(s) replayed to {queue}.", replayed.len());
+            report(&replayed, &format!("replayed to {queue}"));
             Ok(())
         }
         DeadLettersCommand::Purge {
@@ -144,19 +141,13 @@ pub(crate) async fn run(
             }
             if dry_run {
                 let found = matching(&letters, lot, &filter, now).await?;
-                print_table(&found);
-                println!(
-                    "{} message(s) would be purged from {}.",
-                    found.len(),
-                    lot.name()
-                );
+                report(&found, &format!("would be purged from {}", lot.name()));
                 return Ok(());
             }
             let purged = letters
                 .purge(lot, |letter| filter.accepts(letter, now))
                 .await?;
-            print_table(&purged);
-            println!("{} message(s) purged from {}.", purged.len(), lot.name());
+            report(&purged, &format!("purged from {}", lot.name()));
             Ok(())
         }
     }
@@ -212,7 +203,8 @@ async fn show(letters: &DeadLetters, lot: ParkingLot, id: &str) -> anyhow::Resul
     Ok(())
 }
 
-fn print_table(letters: &[DeadLetter]) {
+/// The messages, a line each, and what became of them.
+fn report(letters: &[DeadLetter], what: &str) {
     for letter in letters {
         let parked_at = letter.parked_at.map(|time| time.to_rfc3339());
         println!(
@@ -224,6 +216,7 @@ fn print_table(letters: &[DeadLetter]) {
             parked_at.as_deref().unwrap_or("-"),
         );
     }
+    println!("{} message(s) {what}.", letters.len());
 }
 
 fn parking_lot(name: &str) -> anyhow::Result<ParkingLot> {

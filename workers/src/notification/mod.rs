@@ -20,7 +20,9 @@ use messages::{
 use sea_orm::DatabaseConnection;
 use serde_json::{Value, json};
 
-use crate::halt::{Halt, Handled, give_up, retry_later, settled, unavailable, unless_paused};
+use crate::halt::{
+    Halt, Handled, give_up, not_there, retry_later, settled, unavailable, unless_paused,
+};
 
 /// After this time no note or news that was started can still be on its way.
 const IN_FLIGHT: TimeDelta = TimeDelta::seconds(45);
@@ -156,16 +158,9 @@ impl Notification {
                     effect::finish(&self.db, &key, json!({"note_id": note}), Utc::now()).await?;
                     return Ok(());
                 }
-                let (reason, delay) = if Utc::now() - since < IN_FLIGHT {
-                    ("note_may_be_on_its_way", 5)
-                } else {
-                    effect::forget(&self.db, &key, since).await?;
-                    ("note_was_not_written", 1)
-                };
-                return Err(Halt::from(Verdict::Snooze {
-                    reason,
-                    delay: Duration::from_secs(delay),
-                }));
+                let reasons = ["note_may_be_on_its_way", "note_was_not_written"];
+                let waiting = not_there(&self.db, &key, since, IN_FLIGHT, reasons).await?;
+                return Err(Halt::from(waiting));
             }
         };
         let html = news::note(job, document);

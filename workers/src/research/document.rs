@@ -1,7 +1,6 @@
 //! Making the document: Markdown and JSON files, or a Google Doc.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use broker::Verdict;
 use chrono::{TimeDelta, Utc};
@@ -13,7 +12,7 @@ use serde_json::json;
 use tokio::fs;
 
 use super::result::{Research, SECTIONS};
-use crate::halt::{Halt, give_up, retry_later, unless_paused};
+use crate::halt::{Halt, give_up, not_there, retry_later, unless_paused};
 
 /// After this time no creation that was started can still be on its way, and Drive's search has
 /// caught up.
@@ -104,18 +103,10 @@ impl GoogleDocuments {
             effect::Start::Started { since } => {
                 match self.client.find_file_by_job(&job_id).await? {
                     Some(file) => file,
-                    None if Utc::now() - since < IN_FLIGHT => {
-                        return Err(Halt::from(Verdict::Snooze {
-                            reason: "document_may_be_on_its_way",
-                            delay: Duration::from_secs(5),
-                        }));
-                    }
                     None => {
-                        effect::forget(db, &key, since).await?;
-                        return Err(Halt::from(Verdict::Snooze {
-                            reason: "document_was_not_made",
-                            delay: Duration::from_secs(1),
-                        }));
+                        let reasons = ["document_may_be_on_its_way", "document_was_not_made"];
+                        let waiting = not_there(db, &key, since, IN_FLIGHT, reasons).await?;
+                        return Err(Halt::from(waiting));
                     }
                 }
             }

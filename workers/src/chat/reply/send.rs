@@ -14,7 +14,7 @@ use serde_json::json;
 use super::Reply;
 use super::claim::{effect_key, suppressing};
 use crate::chat::opt_out::without_tags;
-use crate::halt::{Halt, Handled, give_up, reason, retry_later, unauthorized};
+use crate::halt::{Halt, Handled, give_up, not_there, reason, retry_later, unauthorized};
 
 /// After this time no send that was started can still be on its way: the client's own deadline for
 /// a call, and some. Until then "not found" may mean "not yet".
@@ -89,18 +89,9 @@ impl Reply {
         if let Some(sent) = self.find_sent(batch, channel, reply, since).await? {
             return self.record(batch, reply, &sent).await;
         }
-        if Utc::now() - since < IN_FLIGHT {
-            return Ok(Verdict::Snooze {
-                reason: "reply_may_be_on_its_way",
-                delay: Duration::from_secs(5),
-            });
-        }
-        // It certainly was not sent. The next attempt decides anew whether it still should be.
-        effect::forget(&self.db, &effect_key(batch.id), since).await?;
-        Ok(Verdict::Snooze {
-            reason: "reply_was_not_sent",
-            delay: Duration::from_secs(1),
-        })
+        // If it certainly was not sent, the next attempt decides anew whether it still should be.
+        let reasons = ["reply_may_be_on_its_way", "reply_was_not_sent"];
+        Ok(not_there(&self.db, &effect_key(batch.id), since, IN_FLIGHT, reasons).await?)
     }
 
     /// The message in HighLevel's conversation that is this reply, if it is there.
