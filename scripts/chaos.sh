@@ -18,16 +18,37 @@ chaos() {
         "$programs/millrace-chaos" "${arguments[@]}"
         return
     fi
-    with_lock chaos prepare_and_run_chaos
+    with_machine_lock prepare_and_run_chaos
+}
+
+# with_machine_lock COMMAND...: one fault program at a time on this machine, whichever clone it is of. A server
+# that has just been killed leaves its port to whoever asks next, and two runs would take each other's times.
+with_machine_lock() {
+    local file=/tmp/millrace-chaos.lock status=0 holder
+    # Opened for reading: /tmp lets nobody write to another user's file, and flock(1) doesn't mind.
+    [[ -e $file ]] || (umask 0 && : >"$file") || true
+    exec 9<"$file" || fail "the lock of the fault program, $file, can't be opened"
+    if ! flock -n 9; then
+        holder=$(<"$file")
+        note "another fault program is running on this machine: waiting for ${holder:-it}"
+        flock 9
+    fi
+    printf 'process %s of %s in %s, since %s\n' "$$" "$(id -un)" "$root" "$(date +%T)" 2>/dev/null >"$file" || true
+    "$@" || status=$?
+    exec 9<&-
+    return "$status"
 }
 
 prepare_and_run_chaos() {
     # The same scripts as for the other private servers, with other folders and therefore other ports.
     local folder="$state/chaos" status=0 rabbitmq="$state/chaos/rabbitmq" postgres="$state/chaos/postgres"
     local database=() amqp_port management_port
+    # Whoever answers to this password is the node of this run.
+    local rabbitmq_password
+    rabbitmq_password=$(random_secret)
     stop_left_over "$folder"
     stop_chaos_postgres
-    rm -rf "$folder/programs" "$folder/logs" "$folder/rabbitmq/data" "$folder"/millrace.db*
+    rm -rf "$folder/programs" "$folder/logs" "$folder"/rabbitmq/{data,ports} "$folder"/millrace.db*
     mkdir -p "$folder/programs" "$folder/logs" "$rabbitmq" "$postgres"
     chmod 700 "$rabbitmq" # of the Erlang cookie
     # A build during the run must not put other programs in the place of those that are started again.
@@ -40,7 +61,7 @@ prepare_and_run_chaos() {
     step "Chaos"
     "$folder/programs/millrace-chaos" "${arguments[@]}" --folder "$folder" --programs "$folder/programs" \
         --broker-program "$folder/broker" --amqp-port "$amqp_port" --management-port "$management_port" \
-        "${database[@]}" 9>&- || status=$?
+        --broker-password "$rabbitmq_password" "${database[@]}" 9>&- || status=$?
     stop_left_over "$folder"
     stop_chaos_postgres
     # Its port mapper was started for it alone and would stay for ever.
@@ -59,7 +80,8 @@ write_chaos_broker() {
         server=$(rabbitmq_script)
     fi
     [[ -n $server ]] || fail "./dev chaos kills and starts RabbitMQ itself, so it must be installed: apt-get install rabbitmq-server"
-    choose_rabbitmq_ports
+    # Far from those of ./dev test: a killed node's ports are free for a while, and other clones look for free ones.
+    choose_rabbitmq_ports 2000
     (record_chaos_broker "$server" "$1" >/dev/null)
     # The program waits for quiet by these figures; usually they are up to five seconds old.
     printf 'collect_statistics_interval = 1000\n' >>"$rabbitmq/rabbitmq.conf"
@@ -96,7 +118,7 @@ write_chaos_database() {
     rm -rf "$where/data"
     as_postgres "$server/initdb" -D "$where/data" -U millrace --auth=trust --encoding=UTF8 --locale=C \
         --no-sync >"$folder/logs/postgres-initdb.log" 2>&1 || fail "initdb failed" "$folder/logs/postgres-initdb.log"
-    choose_port postgres_port 25442
+    choose_port postgres_port 27442
     local as=() control
     if ((EUID == 0)); then as=(runuser -u "$(postgres_user)" --); fi
     # Without fsync, since only processes die here and not the machine.

@@ -111,9 +111,12 @@ rabbitmq_script() {
     find /usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin -name rabbitmq-server 2>/dev/null | sort -V | tail -n 1
 }
 
-# The ports of the last run where they are free, else the next free ones.
+# choose_rabbitmq_ports [OFFSET]: the ports of the last run where they are free, else the next free ones,
+# counted from OFFSET above the usual.
 choose_rabbitmq_ports() {
-    amqp_port=5682 management_port=15682 prometheus_port=15692 distribution_port=25682 epmd_port=4370
+    local offset=${1:-0}
+    amqp_port=$((5682 + offset)) management_port=$((15682 + offset)) prometheus_port=$((15692 + offset))
+    distribution_port=$((25682 + offset)) epmd_port=$((4370 + offset))
     # shellcheck source=/dev/null
     [[ ! -s $rabbitmq/ports ]] || source "$rabbitmq/ports"
     local port

@@ -1,20 +1,24 @@
 //! RabbitMQ as its operator sees it: whether it answers, what stands in its queues, what is parked.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-/// User and password of the private node.
+use crate::process::Process;
+
+/// The user of the private node. Its password is made anew for each run: a node that refuses it is
+/// somebody else's.
 pub(crate) const USER: &str = "millrace";
 
 /// The management API.
 #[derive(Debug, Clone)]
 pub(crate) struct Management {
     base: String,
+    password: String,
     http: reqwest::Client,
 }
 
@@ -41,9 +45,24 @@ pub struct Parked {
 }
 
 impl Management {
-    pub(crate) fn new(port: u16, http: reqwest::Client) -> Self {
-        let base = format!("http://127.0.0.1:{port}/api");
-        Self { base, http }
+    pub(crate) fn new(port: u16, password: &str, http: reqwest::Client) -> Self {
+        Self {
+            base: format!("http://127.0.0.1:{port}/api"),
+            password: password.to_owned(),
+            http,
+        }
+    }
+
+    /// Whether the node that answers is the one of this run.
+    ///
+    /// # Errors
+    /// When it refuses the password of this run.
+    pub(crate) async fn is_ours(&self) -> anyhow::Result<()> {
+        let who = self.http.get(format!("{}/whoami", self.base));
+        self.ask(who)
+            .await
+            .map(drop)
+            .with_context(|| format!("the RabbitMQ behind {} is not that of this run", self.base))
     }
 
     /// Every queue that is not empty. The figures are up to a second old.
@@ -86,7 +105,10 @@ impl Management {
     }
 
     async fn ask(&self, request: reqwest::RequestBuilder) -> anyhow::Result<Value> {
-        let answer = request.basic_auth(USER, Some(USER)).send().await?;
+        let answer = request
+            .basic_auth(USER, Some(&self.password))
+            .send()
+            .await?;
         let status = answer.status();
         ensure!(
             status.is_success(),
@@ -102,19 +124,24 @@ impl Management {
 /// method frame (type 1).
 ///
 /// # Errors
-/// When it does not in time.
+/// When it does not in time, or has ended: then somebody else may have its port.
 pub(crate) async fn until_it_answers(
+    node: &mut Process,
     address: SocketAddr,
     patience: Duration,
 ) -> anyhow::Result<()> {
-    let wait = async {
-        while !matches!(first_byte(address).await, Ok(1)) {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(patience, wait)
-        .await
-        .with_context(|| format!("RabbitMQ did not answer on {address}"))
+    let began = Instant::now();
+    while !matches!(first_byte(address).await, Ok(1)) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        ensure!(
+            began.elapsed() < patience,
+            "RabbitMQ did not answer on {address}"
+        );
+    }
+    match node.ended() {
+        Some(how) => bail!("RabbitMQ ended ({how}): {}", node.log().display()),
+        None => Ok(()),
+    }
 }
 
 async fn first_byte(address: SocketAddr) -> std::io::Result<u8> {

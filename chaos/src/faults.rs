@@ -141,7 +141,7 @@ async fn restart_broker(world: &World) -> anyhow::Result<()> {
 
 async fn start_broker(world: &World, broker: &mut Process) -> anyhow::Result<()> {
     broker.start_again()?;
-    broker::until_it_answers(world.broker_address, PATIENCE).await?;
+    broker::until_it_answers(broker, world.broker_address, PATIENCE).await?;
     world.log.note("the broker is back");
     // A gateway that is killed meanwhile would be measured instead of one that connects again.
     let _gateway = world.gateway.lock().await;

@@ -42,6 +42,9 @@ pub struct Options {
     /// Where that node listens for its management API.
     #[arg(long, hide = true)]
     pub management_port: u16,
+    /// The password by which that node is known to be the one of this run.
+    #[arg(long, hide = true)]
+    pub broker_password: String,
     /// Stops (`stop`) and starts (`start`) the PostgreSQL server of this run.
     #[arg(long, hide = true)]
     pub database_program: Option<PathBuf>,

@@ -106,6 +106,8 @@ async fn ended_by_themselves(world: &World) -> Vec<String> {
     let mut ended = Vec::new();
     let gateway = world.gateway.lock().await.ended();
     ended.extend(gateway.map(|how| format!("gateway: {how}")));
+    let broker = world.broker.lock().await.ended();
+    ended.extend(broker.map(|how| format!("RabbitMQ: {how}")));
     for (number, worker) in world.workers.iter().enumerate() {
         let worker = worker.lock().await.ended();
         ended.extend(worker.map(|how| format!("worker {number}: {how}")));

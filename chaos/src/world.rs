@@ -86,17 +86,23 @@ impl World {
             .build()?;
 
         let broker_address = SocketAddr::from((Ipv4Addr::LOCALHOST, options.amqp_port));
-        let broker = Process::start(broker_node(options))?;
-        broker::until_it_answers(broker_address, PATIENCE).await?;
+        let mut broker = Process::start(broker_node(options))?;
+        broker::until_it_answers(&mut broker, broker_address, PATIENCE).await?;
+        let management = Management::new(
+            options.management_port,
+            &options.broker_password,
+            http.clone(),
+        );
+        management.is_ours().await?;
         let broker_proxy = Proxy::start(broker_address).await?;
         let (database_url, database_proxy) = database(options).await?;
 
         let mut environment = environment(&sandbox, folder)?;
-        let user = broker::USER;
+        let (user, password) = (broker::USER, &options.broker_password);
         environment.extend([
             (
                 "AMQP_URL".to_owned(),
-                format!("amqp://{user}:{user}@{}/%2f", broker_proxy.address()),
+                format!("amqp://{user}:{password}@{}/%2f", broker_proxy.address()),
             ),
             (
                 "DATABASE_URL".to_owned(),
@@ -122,7 +128,7 @@ impl World {
             .collect();
         let gateway = Process::start(program("millrace-gateway", "gateway", &[]))?;
         let world = Self {
-            management: Management::new(options.management_port, http.clone()),
+            management,
             gateway: Mutex::new(gateway),
             workers: workers?,
             broker: Mutex::new(broker),
