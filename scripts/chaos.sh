@@ -73,33 +73,14 @@ prepare_and_run_chaos() {
 
 # write_chaos_broker FILE: a program that becomes a RabbitMQ node of its own.
 write_chaos_broker() {
-    local server
-    server=$(rabbitmq_script)
-    if [[ -z $server ]] && install_packages RabbitMQ rabbitmq-server; then
-        leave_service_off rabbitmq-server
-        server=$(rabbitmq_script)
-    fi
-    [[ -n $server ]] || fail "./dev chaos kills and starts RabbitMQ itself, so it must be installed: apt-get install rabbitmq-server"
+    install_rabbitmq ||
+        fail "./dev chaos kills and starts RabbitMQ itself, so it must be installed: apt-get install rabbitmq-server"
     # Far from those of ./dev test: a killed node's ports are free for a while, and other clones look for free ones.
     choose_rabbitmq_ports 2000
-    (record_chaos_broker "$server" "$1" >/dev/null)
-    # The program waits for quiet by these figures; usually they are up to five seconds old.
-    printf 'collect_statistics_interval = 1000\n' >>"$rabbitmq/rabbitmq.conf"
-    chmod 755 "$1"
-}
-
-# record_chaos_broker SERVER FILE: what start_rabbitmq_node would start is written down instead, with its
-# environment. To be called in a subshell.
-record_chaos_broker() {
-    local file=$2 state=$folder # its log lies with those of this run
-    start_process() {
-        {
-            printf '#!/usr/bin/env bash\n'
-            declare -px | grep -E '^declare -x (HOME|ERL_|RABBITMQ_|RUNNING_UNDER_SYSTEMD)'
-            printf 'exec %q\n' "$3"
-        } >"$file"
-    }
-    start_rabbitmq_node "$1"
+    # The program waits for quiet by the figures of the management API; usually they are up to five seconds old.
+    write_node_program "$1" folder="$rabbitmq" amqp_port="$amqp_port" management_port="$management_port" \
+        prometheus_port="$prometheus_port" distribution_port="$distribution_port" epmd_port="$epmd_port" \
+        user="$rabbitmq_user" password="$rabbitmq_password" setting='collect_statistics_interval = 1000'
 }
 
 # write_chaos_database FILE: starts an empty PostgreSQL of its own, and writes a program that stops and

@@ -24,12 +24,12 @@ check() {
 }
 
 check_scripts() {
-    local scripts=(dev .ci/run scripts/*.sh) script
+    local scripts=(dev .ci/run scripts/rabbitmq-node scripts/*.sh) script
     for script in "${scripts[@]}"; do
         check_that "bash reads $script" bash -n "$script"
     done
     if command -v shellcheck >/dev/null; then
-        check_that "shell scripts" shellcheck -x dev .ci/run # dev sources the others
+        check_that "shell scripts" shellcheck -x dev .ci/run scripts/rabbitmq-node # dev sources the others
     else
         skip_check "shell scripts" "shellcheck is not installed (apt-get install shellcheck)"
     fi

@@ -82,15 +82,10 @@ start_rabbitmq() {
         source "$rabbitmq/ports"
         note "already running"
     else
-        local server
-        server=$(rabbitmq_script)
-        if [[ -z $server ]] && install_packages RabbitMQ rabbitmq-server; then
-            leave_service_off rabbitmq-server
-            server=$(rabbitmq_script)
-        fi
+        install_rabbitmq || true
         choose_rabbitmq_ports
-        if [[ -n $server ]]; then
-            start_rabbitmq_node "$server"
+        if has_rabbitmq; then
+            start_rabbitmq_node
         elif has_docker; then
             start_rabbitmq_container
         else
@@ -106,9 +101,15 @@ start_rabbitmq() {
     fi
 }
 
-# The script that starts a node for whoever calls it; the one on the PATH insists on the system's user.
-rabbitmq_script() {
-    find /usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin -name rabbitmq-server 2>/dev/null | sort -V | tail -n 1
+# Whether nodes can be started here (scripts/rabbitmq-node looks in the same places).
+has_rabbitmq() {
+    [[ -n ${MILLRACE_RABBITMQ_PROGRAMS:-} ]] ||
+        compgen -G '/usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin/rabbitmq-server' >/dev/null
+}
+
+# install_rabbitmq: unless it is there.
+install_rabbitmq() {
+    has_rabbitmq || { install_packages RabbitMQ rabbitmq-server && leave_service_off rabbitmq-server; }
 }
 
 # choose_rabbitmq_ports [OFFSET]: the ports of the last run where they are free, else the next free ones,
@@ -128,36 +129,41 @@ choose_rabbitmq_ports() {
 }
 
 start_rabbitmq_node() {
-    local server=$1
-    {
-        cat "$root/deploy/rabbitmq/rabbitmq.conf"
-        printf '%s\n' "listeners.tcp.local = 127.0.0.1:$amqp_port" \
-            "management.tcp.ip = 127.0.0.1" "management.tcp.port = $management_port" \
-            "prometheus.tcp.ip = 127.0.0.1" "prometheus.tcp.port = $prometheus_port" \
-            "default_user = $rabbitmq_user" "default_pass = $rabbitmq_password"
-    } >"$rabbitmq/rabbitmq.conf"
     : >"$state/logs/rabbitmq.log"
     note "log: $state/logs/rabbitmq.log"
-    (
-        unset_rabbitmq_environment
-        export HOME="$rabbitmq" # of the Erlang cookie
-        export ERL_EPMD_PORT=$epmd_port ERL_EPMD_ADDRESS=127.0.0.1
-        export RABBITMQ_CONF_ENV_FILE="$rabbitmq/no-system-settings"
-        export RABBITMQ_NODENAME=millrace@localhost RABBITMQ_DIST_PORT=$distribution_port
-        export RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="-kernel inet_dist_use_interface {127,0,0,1}"
-        export RABBITMQ_MNESIA_BASE="$rabbitmq/data" RABBITMQ_LOG_BASE="$state/logs" RABBITMQ_LOGS=-
-        export RABBITMQ_CONFIG_FILE="$rabbitmq/rabbitmq.conf" RABBITMQ_ADVANCED_CONFIG_FILE="$rabbitmq/none"
-        export RABBITMQ_ENABLED_PLUGINS_FILE="$root/deploy/rabbitmq/enabled_plugins"
-        # The script then becomes the server instead of watching over it: the process id is the server's.
-        export RUNNING_UNDER_SYSTEMD=true
-        ulimit -n 65536 2>/dev/null || ulimit -n "$(ulimit -Hn)" 2>/dev/null || true
-        start_process "$rabbitmq/process" "$state/logs/rabbitmq.log" "$server"
-    )
+    start_process "$rabbitmq/process" "$state/logs/rabbitmq.log" "$root/scripts/rabbitmq-node" run \
+        folder="$rabbitmq" amqp_port="$amqp_port" management_port="$management_port" \
+        prometheus_port="$prometheus_port" distribution_port="$distribution_port" epmd_port="$epmd_port" \
+        user="$rabbitmq_user" password="$rabbitmq_password"
 }
 
-unset_rabbitmq_environment() {
-    local name
-    for name in "${!RABBITMQ_@}" NOTIFY_SOCKET; do unset "$name"; done
+# write_node_program FILE NAME=VALUE...: a program that becomes the node that scripts/rabbitmq-node makes of the rest.
+write_node_program() {
+    local file=$1
+    shift
+    printf '#!/usr/bin/env bash\nexec %q run%s\n' "$root/scripts/rabbitmq-node" "$(printf ' %q' "$@")" >"$file"
+    chmod 755 "$file"
+}
+
+# write_cluster_programs FOLDER [NAME=VALUE...]: FOLDER/node-1, -2 and -3, programs that become the three nodes of a
+# cluster; started at once or one by one they find each other. FOLDER/1 to 3 are the nodes' own folders. Sets the
+# arrays cluster_amqp_ports and cluster_management_ports, and epmd_port, whose mapper outlives the nodes:
+# ERL_EPMD_PORT=$epmd_port epmd -kill.
+write_cluster_programs() {
+    local folder=$1 number amqp management distribution
+    shift
+    choose_port epmd_port 7370
+    cluster_amqp_ports=() cluster_management_ports=()
+    for number in 1 2 3; do
+        choose_port amqp 8682
+        choose_port management 18682
+        choose_port distribution 28682
+        write_node_program "$folder/node-$number" folder="$folder/$number" name="millrace$number" \
+            peers='millrace1 millrace2 millrace3' amqp_port="$amqp" management_port="$management" \
+            distribution_port="$distribution" epmd_port="$epmd_port" "$@"
+        cluster_amqp_ports+=("$amqp")
+        cluster_management_ports+=("$management")
+    done
 }
 
 start_rabbitmq_container() {
