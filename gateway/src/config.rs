@@ -1,9 +1,10 @@
-//! The gateway's configuration: `HOST PORT PUBLIC_BASE_URL AMQP_URL DATABASE_URL API_KEYS
+//! The gateway's configuration: `HOST PORT PUBLIC_BASE_URL AMQP_URL AMQP_CA_FILE DATABASE_URL API_KEYS
 //! OPENAI_WEBHOOK_SECRET HUBSPOT_CLIENT_SECRET HUBSPOT_WORKFLOW_SIGNATURES GHL_WEBHOOK_PUBLIC_KEY
 //! GHL_WEBHOOK_RSA_PUBLIC_KEY WEBHOOK_SECRET MAX_BODY_BYTES MESSAGE_BATCH_WAIT_TIME METRICS_PORT`.
 
 use config::{
-    ConfigError, Environment, Secret, amqp_url, database_url, host, metrics_port, wait_seconds,
+    ConfigError, Environment, Secret, amqp_ca, amqp_url, database_url, host, metrics_port,
+    wait_seconds,
 };
 use url::Url;
 
@@ -30,6 +31,8 @@ pub struct Config {
     pub public_base_url_is_guessed: bool,
     /// The broker.
     pub amqp_url: Secret,
+    /// Certificates (PEM) of a private authority for the broker.
+    pub amqp_ca: Option<String>,
     /// The database, for the status routes.
     pub database_url: Secret,
     /// Keys of clients and operators.
@@ -74,13 +77,14 @@ impl Config {
             port,
             metrics_port: metrics_port(&mut environment, 9090),
             amqp_url: amqp_url(&mut environment),
+            amqp_ca: amqp_ca(&mut environment),
             database_url: database_url(&mut environment),
-            api_keys: secrets(&mut environment, "API_KEYS"),
+            api_keys: environment.secrets("API_KEYS"),
             openai_secrets: signing_secrets(&mut environment),
-            hubspot_secrets: secrets(&mut environment, "HUBSPOT_CLIENT_SECRET"),
+            hubspot_secrets: environment.secrets("HUBSPOT_CLIENT_SECRET"),
             hubspot_workflow_signatures: environment.flag("HUBSPOT_WORKFLOW_SIGNATURES", false),
             highlevel_keys: highlevel_keys(&mut environment),
-            workflow_secrets: secrets(&mut environment, "WEBHOOK_SECRET"),
+            workflow_secrets: environment.secrets("WEBHOOK_SECRET"),
             max_body_bytes: environment.number("MAX_BODY_BYTES", 1 << 20, 1024..=64 << 20),
             batch_wait_seconds: wait_seconds(&mut environment),
         };
@@ -137,19 +141,10 @@ fn base_url(environment: &mut Environment) -> Option<String> {
     Some(text.trim_end_matches('/').to_owned())
 }
 
-/// Secrets as text. A variable that is set and holds none is an error, not an open door.
-fn secrets(environment: &mut Environment, name: &str) -> Vec<Secret> {
-    let secrets = environment.secrets(name);
-    if secrets.is_empty() && environment.optional(name).is_some() {
-        environment.problem(name, "is set but holds no secret");
-    }
-    secrets
-}
-
 fn signing_secrets(environment: &mut Environment) -> Vec<SigningSecret> {
     let name = "OPENAI_WEBHOOK_SECRET";
     let mut parsed = Vec::new();
-    for secret in secrets(environment, name) {
+    for secret in environment.secrets(name) {
         match SigningSecret::parse(secret.expose()) {
             Ok(secret) => parsed.push(secret),
             Err(error) => environment.problem(name, error),
@@ -159,14 +154,16 @@ fn signing_secrets(environment: &mut Environment) -> Vec<SigningSecret> {
 }
 
 fn highlevel_keys(environment: &mut Environment) -> HighLevelKeys {
-    let current = environment.text("GHL_WEBHOOK_PUBLIC_KEY", HIGHLEVEL_PUBLISHED_KEY);
-    let legacy = environment.optional("GHL_WEBHOOK_RSA_PUBLIC_KEY");
-    let ed25519 = Ed25519Key::parse_all(&current).unwrap_or_else(|error| {
+    let current = environment
+        .secret("GHL_WEBHOOK_PUBLIC_KEY")
+        .unwrap_or_else(|| Secret::new(HIGHLEVEL_PUBLISHED_KEY));
+    let legacy = environment.secret("GHL_WEBHOOK_RSA_PUBLIC_KEY");
+    let ed25519 = Ed25519Key::parse_all(current.expose()).unwrap_or_else(|error| {
         environment.problem("GHL_WEBHOOK_PUBLIC_KEY", error);
         Vec::new()
     });
     let rsa = legacy
-        .map(|text| RsaKey::parse_all(&text))
+        .map(|text| RsaKey::parse_all(text.expose()))
         .transpose()
         .unwrap_or_else(|error| {
             environment.problem("GHL_WEBHOOK_RSA_PUBLIC_KEY", error);

@@ -48,6 +48,7 @@ impl State {
         let metrics = Arc::new(Metrics::new());
         let publisher = Publisher::start(BrokerSettings {
             url: config.amqp_url.expose().to_owned(),
+            certificate_authority: config.amqp_ca.clone(),
             name: "millrace-gateway".to_owned(),
             publish_deadline: PUBLISH_DEADLINE,
         });

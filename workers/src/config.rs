@@ -28,6 +28,7 @@ const RESEARCH_TOOLS: &str = r#"[
 /// Everything that the workers need to know.
 pub struct Config {
     pub(crate) amqp_url: Secret,
+    pub(crate) amqp_ca: Option<String>,
     pub(crate) database_url: Secret,
     pub(crate) host: String,
     pub(crate) metrics_port: u16,
@@ -63,6 +64,7 @@ impl Config {
         let prices = read_prices(environment_ref);
         let config = Self {
             amqp_url: config::amqp_url(environment_ref),
+            amqp_ca: config::amqp_ca(environment_ref),
             database_url: config::database_url(environment_ref),
             host: config::host(environment_ref),
             metrics_port: config::metrics_port(environment_ref, 9091),
@@ -105,7 +107,7 @@ impl Config {
 }
 
 /// The first of several comma-separated keys: the one to call with; the others are for rotation.
-fn client_secret(environment: &Environment, name: &str) -> Option<clients::Secret> {
+fn client_secret(environment: &mut Environment, name: &str) -> Option<clients::Secret> {
     environment
         .secrets(name)
         .first()

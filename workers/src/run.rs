@@ -89,6 +89,7 @@ pub async fn start(
     warn_of_what_is_off(&config, roles);
     let broker = BrokerSettings {
         url: config.amqp_url.expose().to_owned(),
+        certificate_authority: config.amqp_ca.clone(),
         name: "millrace-worker".to_owned(),
         publish_deadline: PUBLISH_DEADLINE,
     };

@@ -2,14 +2,18 @@
 
 use std::time::Duration;
 
+use lapin::tcp::OwnedTLSConfig;
 use lapin::uri::AMQPUri;
-use lapin::{Connection, ConnectionProperties};
+use lapin::{Connection, ConnectionProperties, DefaultConnectionBuilder};
 
 /// Where the broker is and how long we wait for it.
 #[derive(Clone)]
 pub struct BrokerSettings {
     /// `amqp://` or `amqps://` address with user, password and virtual host. Never printed.
     pub url: String,
+    /// Certificates (PEM) of a private authority that an `amqps://` broker's certificate may come
+    /// from, besides the authorities that the system trusts.
+    pub certificate_authority: Option<String>,
     /// What the management UI calls our connections, for example `millrace-gateway`.
     pub name: String,
     /// How long one publish may take, from the call to the broker's confirm.
@@ -50,7 +54,16 @@ pub(crate) async fn connect(
     uri.query.heartbeat.get_or_insert(HEARTBEAT_SECONDS);
     let properties = ConnectionProperties::default()
         .with_connection_name(format!("{} {role}", settings.name).into());
-    tokio::time::timeout(CONNECT_DEADLINE, Connection::connect_uri(uri, properties))
+    let tls = OwnedTLSConfig {
+        identity: None,
+        cert_chain: settings.certificate_authority.clone(),
+    };
+    let connection = DefaultConnectionBuilder::new()
+        .map_err(ConnectError::Refused)?
+        .with_uri(uri)
+        .with_properties(properties)
+        .with_tls_config(tls);
+    tokio::time::timeout(CONNECT_DEADLINE, connection.connect())
         .await
         .map_err(|_| ConnectError::TimedOut)?
         .map_err(ConnectError::Refused)

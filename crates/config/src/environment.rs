@@ -76,22 +76,50 @@ impl Environment {
         self.optional(name).unwrap_or_else(|| default.to_owned())
     }
 
-    /// The variable's value as a secret, or `None` where it is missing or empty.
-    #[must_use]
-    pub fn secret(&self, name: &str) -> Option<Secret> {
-        self.optional(name).map(Secret::new)
+    /// A secret: the value of `name`, or the content of the file that `NAME_FILE` names, as Docker
+    /// and Kubernetes mount secrets; white space around it is dropped. `None` where neither is set.
+    /// Both of them set, and a file that can't be read or is empty, are noted as problems.
+    pub fn secret(&mut self, name: &str) -> Option<Secret> {
+        let file_variable = format!("{name}_FILE");
+        let value = self.optional(name);
+        let Some(path) = self.optional(&file_variable) else {
+            return value.map(Secret::new);
+        };
+        if value.is_some() {
+            self.problem(name, format!("and {file_variable} are both set: keep one"));
+            return None;
+        }
+        match std::fs::read_to_string(&path) {
+            Ok(content) if content.trim().is_empty() => {
+                self.problem(&file_variable, format!("names an empty file: {path}"));
+                None
+            }
+            Ok(content) => Some(Secret::new(content.trim())),
+            Err(error) => {
+                self.problem(&file_variable, format!("can't be read: {path}: {error}"));
+                None
+            }
+        }
     }
 
-    /// Several comma-separated secrets, for rotation. Empty where the variable is missing.
-    #[must_use]
-    pub fn secrets(&self, name: &str) -> Vec<Secret> {
-        let value = self.optional(name).unwrap_or_default();
-        value
-            .split(',')
+    /// Several secrets for rotation, read as [`Environment::secret`] reads one, separated by commas
+    /// or line breaks. Empty where neither variable is set; one that is set and holds no secret is
+    /// noted as a problem, so that an accident never opens a door.
+    pub fn secrets(&mut self, name: &str) -> Vec<Secret> {
+        let Some(value) = self.secret(name) else {
+            return Vec::new();
+        };
+        let secrets: Vec<Secret> = value
+            .expose()
+            .split([',', '\n'])
             .map(str::trim)
             .filter(|part| !part.is_empty())
             .map(Secret::new)
-            .collect()
+            .collect();
+        if secrets.is_empty() {
+            self.problem(name, "is set but holds no secret");
+        }
+        secrets
     }
 
     /// A number within `range`, or `default`. Anything else is noted as a problem.
@@ -181,10 +209,68 @@ mod tests {
 
     #[test]
     fn an_empty_variable_is_a_missing_one() {
-        let environment = Environment::from_pairs([("KEY", " "), ("KEYS", "a, b,,")]);
+        let mut environment = Environment::from_pairs([("KEY", " "), ("KEYS", "a, b,,")]);
         assert_eq!(environment.optional("KEY"), None);
         assert_eq!(environment.secrets("KEY").len(), 0);
         assert_eq!(environment.secrets("KEYS").len(), 2);
+    }
+
+    /// Writes a file of a secret and returns its path.
+    fn file(folder: &tempfile::TempDir, content: &str) -> String {
+        let path = folder.path().join("secret");
+        std::fs::write(&path, content).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn a_secret_can_come_from_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = file(&folder, "first,second\n");
+        let mut environment = Environment::from_pairs([("KEY_FILE", path)]);
+        assert_eq!(environment.secret("KEY").unwrap().expose(), "first,second");
+        assert_eq!(environment.secrets("KEY").len(), 2);
+        file(&folder, "one\ntwo\nthree\n");
+        assert_eq!(environment.secrets("KEY").len(), 3);
+        environment.finish().unwrap();
+    }
+
+    #[test]
+    fn a_secret_given_twice_names_both_variables() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = file(&folder, "from-the-file");
+        let mut environment = Environment::from_pairs([("KEY", "direct"), ("KEY_FILE", &path)]);
+        assert_eq!(environment.secret("KEY"), None);
+        let message = environment.finish().unwrap_err().to_string();
+        assert!(
+            message.contains("KEY and KEY_FILE are both set"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn a_file_without_a_secret_stops_the_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let empty = file(&folder, " \n");
+        for (path, complaint) in [
+            (empty.as_str(), "KEY_FILE names an empty file"),
+            ("/nowhere/secret", "KEY_FILE can't be read: /nowhere/secret"),
+        ] {
+            let mut environment = Environment::from_pairs([("KEY_FILE", path)]);
+            assert_eq!(environment.secrets("KEY"), []);
+            let message = environment.finish().unwrap_err().to_string();
+            assert!(message.contains(complaint), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_list_of_nothing_is_a_problem_and_no_open_door() {
+        let mut environment = Environment::from_pairs([("KEYS", ", ,")]);
+        assert_eq!(environment.secrets("KEYS"), []);
+        let message = environment.finish().unwrap_err().to_string();
+        assert!(
+            message.contains("KEYS is set but holds no secret"),
+            "{message}"
+        );
     }
 
     #[test]

@@ -11,5 +11,6 @@ mod shared;
 pub use environment::{ConfigError, Environment};
 pub use secret::Secret;
 pub use shared::{
-    DEFAULT_WAIT_SECONDS, WAIT_SECONDS, amqp_url, database_url, host, metrics_port, wait_seconds,
+    DEFAULT_WAIT_SECONDS, WAIT_SECONDS, amqp_ca, amqp_url, database_url, host, metrics_port,
+    wait_seconds,
 };

@@ -12,23 +12,50 @@ pub const DEFAULT_WAIT_SECONDS: u32 = 30;
 
 /// `AMQP_URL`: the broker. Defaults to the RabbitMQ that `./dev` starts.
 pub fn amqp_url(environment: &mut Environment) -> Secret {
-    let url = environment.text("AMQP_URL", "amqp://millrace:millrace@127.0.0.1:5682/%2f");
-    if !url.starts_with("amqp://") && !url.starts_with("amqps://") {
+    let default = "amqp://millrace:millrace@127.0.0.1:5682/%2f";
+    let url = environment
+        .secret("AMQP_URL")
+        .unwrap_or_else(|| Secret::new(default));
+    let address = url.expose();
+    if !address.starts_with("amqp://") && !address.starts_with("amqps://") {
         environment.problem("AMQP_URL", "must start with amqp:// or amqps://");
     }
-    Secret::new(url)
+    url
+}
+
+/// `AMQP_CA_FILE`: certificates (PEM) of the private authority that signed the certificate of an
+/// `amqps://` broker. Without it the authorities that the system trusts count alone.
+pub fn amqp_ca(environment: &mut Environment) -> Option<String> {
+    let name = "AMQP_CA_FILE";
+    let path = environment.optional(name)?;
+    match std::fs::read_to_string(&path) {
+        Ok(certificates) if certificates.contains("-----BEGIN CERTIFICATE-----") => {
+            Some(certificates)
+        }
+        Ok(_) => {
+            environment.problem(name, format!("holds no PEM certificate: {path}"));
+            None
+        }
+        Err(error) => {
+            environment.problem(name, format!("can't be read: {path}: {error}"));
+            None
+        }
+    }
 }
 
 /// `DATABASE_URL`: SQLite in a file, or PostgreSQL for more than one machine.
 pub fn database_url(environment: &mut Environment) -> Secret {
-    let url = environment.text("DATABASE_URL", "sqlite://millrace.db?mode=rwc");
+    let default = "sqlite://millrace.db?mode=rwc";
+    let url = environment
+        .secret("DATABASE_URL")
+        .unwrap_or_else(|| Secret::new(default));
     if !["sqlite:", "postgres://", "postgresql://"]
         .iter()
-        .any(|scheme| url.starts_with(scheme))
+        .any(|scheme| url.expose().starts_with(scheme))
     {
         environment.problem("DATABASE_URL", "must start with sqlite: or postgres://");
     }
-    Secret::new(url)
+    url
 }
 
 /// `HOST`: the address that this process listens on, for its routes and for `/metrics`.

@@ -50,6 +50,7 @@ impl Broker {
     pub fn settings(&self) -> BrokerSettings {
         BrokerSettings {
             url: self.amqp_url().to_owned(),
+            certificate_authority: None,
             name: "test".to_owned(),
             publish_deadline: Duration::from_secs(10),
         }

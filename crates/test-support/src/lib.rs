@@ -8,8 +8,10 @@
 mod broker;
 mod database;
 mod http;
+mod tls;
 mod wait;
 
 pub use self::broker::Broker;
 pub use database::Database;
+pub use tls::{Greeting, PrivateAuthority, TlsFront};
 pub use wait::eventually;

@@ -20,4 +20,5 @@ mod research;
 mod restarts;
 mod schema;
 mod submission_faults;
+mod tls;
 mod trace;

@@ -87,9 +87,11 @@ pub(crate) async fn run(
     mut environment: Environment,
 ) -> anyhow::Result<()> {
     let url = config::amqp_url(&mut environment);
+    let certificate_authority = config::amqp_ca(&mut environment);
     environment.finish()?;
     let settings = BrokerSettings {
         url: url.expose().to_owned(),
+        certificate_authority,
         name: "millrace-worker".to_owned(),
         publish_deadline: Duration::from_secs(10),
     };

@@ -370,6 +370,7 @@ pub(crate) async fn ready(publisher: &Publisher) {
 pub(crate) fn settings_at(url: &str, publish_deadline: Duration) -> BrokerSettings {
     BrokerSettings {
         url: url.to_owned(),
+        certificate_authority: None,
         name: "test".to_owned(),
         publish_deadline,
     }
