@@ -11,17 +11,25 @@ use serde_json::Value;
 const MAY_KNOW: &[(&str, &[&str])] = &[
     ("messages", &[]),
     ("config", &[]),
+    ("crash-points", &[]),
     ("telemetry", &["config"]),
     ("clients", &[]),
     ("entities", &[]),
     ("migration", &[]),
     // So that a mistake in a client is not repeated in its stand-in.
     ("sandbox", &[]),
-    ("broker", &["messages"]),
+    ("broker", &["crash-points", "messages"]),
     // It reads entities, and knows neither their migrations nor any provider's client.
     (
         "gateway",
-        &["broker", "config", "entities", "messages", "telemetry"],
+        &[
+            "broker",
+            "config",
+            "crash-points",
+            "entities",
+            "messages",
+            "telemetry",
+        ],
     ),
     (
         "workers",
@@ -29,6 +37,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "broker",
             "clients",
             "config",
+            "crash-points",
             "entities",
             "messages",
             "migration",
@@ -51,8 +60,9 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "workers",
         ],
     ),
-    // What Millrace is judged by shares none of its code but the tables, which it reads at the end.
-    ("chaos", &["entities", "sandbox"]),
+    // What Millrace is judged by shares none of its code but the tables, which it reads at the end,
+    // and the names of the crash points.
+    ("chaos", &["crash-points", "entities", "sandbox"]),
 ];
 
 /// Libraries that only these of our packages use.

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
 use broker::{Outgoing, Publisher, PublisherStatus};
+use crash_points::crash_point;
 use messages::{Envelope, event_type};
 use tokio::sync::Semaphore;
 use tracing::warn;
@@ -69,9 +70,11 @@ impl Ingress {
         _proof: &Verified<S>,
         events: Vec<Envelope>,
     ) -> Result<(), Problem> {
+        crash_point!("gateway.verified");
         let count = events.len();
         let (outcome, reason) = match self.confirm(events).await {
             Ok(()) => {
+                crash_point!("gateway.confirmed");
                 self.metrics.events(S::PROVIDER, Outcome::Confirmed, count);
                 return Ok(());
             }

@@ -5,7 +5,6 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use broker::{Lane, Outgoing, WorkQueue};
-use chrono::Utc;
 use entities::{BatchId, ContactId, JobId, ResponseId, batch, job};
 use messages::{
     BatchClosed, BudgetExceeded, DocumentCreated, Envelope, FlushRequested, FlushTrigger,
@@ -14,7 +13,8 @@ use messages::{
 use serde::Serialize;
 
 fn event<T: Serialize>(event_type: &str, id: String, subject: impl Display, data: &T) -> Envelope {
-    Envelope::new(event_type, id, "/worker", Utc::now(), data).with_subject(subject.to_string())
+    Envelope::new(event_type, id, "/worker", crate::time::now(), data)
+        .with_subject(subject.to_string())
 }
 
 /// The timer that closes the batch if no newer message comes within the wait.
@@ -211,6 +211,6 @@ fn created(job: JobId) -> Envelope {
 
 /// The job waits for tomorrow's budget. One event for each job and day.
 pub(crate) fn budget_exceeded(data: &BudgetExceeded) -> Outgoing {
-    let id = format!("budget:{}:{}", data.job_id, Utc::now().date_naive());
+    let id = format!("budget:{}:{}", data.job_id, crate::time::now().date_naive());
     Outgoing::event(event(event_type::BUDGET_EXCEEDED, id, data.job_id, data))
 }

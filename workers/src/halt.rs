@@ -39,7 +39,7 @@ pub(crate) async fn settled(db: &DatabaseConnection, handled: Handled) -> Verdic
         Err(halt) => halt,
     };
     if let Some((provider, wait)) = pause {
-        let until = Utc::now() + wait.min(LONGEST_PAUSE);
+        let until = crate::time::now() + wait.min(LONGEST_PAUSE);
         warn!(%provider, %until, "The provider asks for a pause; all its workers wait.");
         if let Err(error) = pause::extend(db, name(provider), until).await {
             warn!(%error, "The pause could not be noted; the other pods will meet the limit too.");
@@ -78,7 +78,7 @@ pub(crate) fn configured<T>(provider: Provider, client: Option<&T>) -> Result<&T
 
 /// Stops here while the provider has asked for a pause, whichever pod it asked.
 pub(crate) async fn unless_paused(db: &DatabaseConnection, provider: Provider) -> Result<(), Halt> {
-    let now = Utc::now();
+    let now = crate::time::now();
     let Some(until) = pause::until(db, name(provider), now).await? else {
         return Ok(());
     };
@@ -177,7 +177,7 @@ pub(crate) async fn not_there(
     reasons: [&'static str; 2],
 ) -> Result<Verdict, DbErr> {
     let [not_yet, never] = reasons;
-    let (reason, delay) = if Utc::now() - since < in_flight {
+    let (reason, delay) = if crate::time::now() - since < in_flight {
         (not_yet, 5)
     } else {
         effect::forget(db, key, since).await?;

@@ -7,7 +7,8 @@
 use std::time::Duration;
 
 use broker::{Outgoing, Publisher};
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
+use crash_points::crash_point;
 use entities::job::{self, State};
 use entities::{batch, processed_event, setting};
 use opentelemetry::KeyValue;
@@ -68,7 +69,7 @@ impl Sweeper {
 
     /// One sweep.
     pub(crate) async fn sweep(&self, found: &Counter<u64>) -> Result<(), DbErr> {
-        let now = Utc::now();
+        let now = crate::time::now();
         let wait = setting::batch_wait_seconds(&self.db)
             .await?
             .unwrap_or(self.default_wait_seconds);
@@ -124,7 +125,7 @@ impl Sweeper {
         kind: &'static str,
         found: &Counter<u64>,
     ) -> Result<(), DbErr> {
-        let now = Utc::now();
+        let now = crate::time::now();
         let watch = TimeDelta::from_std(self.watch).unwrap_or(JOB_MARGIN);
         let before = now - JOB_MARGIN - watch;
         let mut messages = Vec::new();
@@ -149,9 +150,11 @@ impl Sweeper {
             count = messages.len(),
             "Found work that was forgotten; driving it on."
         );
+        crash_point!("sweeper.noted");
         if let Err(error) = self.publisher.publish_all(&messages).await {
             warn!(kind, %error, "It could not be driven on; the next sweep tries again.");
         }
+        crash_point!("sweeper.published");
     }
 }
 

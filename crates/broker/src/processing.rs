@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
+use crash_points::crash_point;
 use lapin::Channel;
 use lapin::message::Delivery;
 use lapin::options::BasicAckOptions;
@@ -58,6 +59,7 @@ impl<H: Handler> Worker<H> {
             return; // no longer ours: the broker hands it out again
         }
         let queue = self.settings.queue;
+        crash_point!("{}.delivered", queue.name());
         let started = Instant::now();
         let attempt = Attempt::of(&delivery, self.settings.attempts, Utc::now());
         let decoded = Envelope::decode(&delivery.data);
@@ -138,11 +140,16 @@ impl<H: Handler> Worker<H> {
             Ok(plan) => plan,
             Err(Unavailable(detail)) => return Outcome::unsettled(&detail),
         };
+        crash_point!("{}.handled", self.settings.queue.name());
         if let Err(error) = self.publish(&messages, channel).await {
             return Outcome::unsettled(&error);
         }
+        crash_point!("{}.followed_up", self.settings.queue.name());
         match timeout(ACK_DEADLINE, delivery.ack(BasicAckOptions::default())).await {
-            Ok(Ok(true)) => outcome,
+            Ok(Ok(true)) => {
+                crash_point!("{}.acked", self.settings.queue.name());
+                outcome
+            }
             Ok(Ok(false)) => {
                 Outcome::unsettled("the delivery belongs to a connection that is gone")
             }

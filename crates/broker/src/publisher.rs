@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crash_points::crash_point;
 use futures_util::StreamExt as _;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::{Channel, Confirmation, Connection, Event};
@@ -226,10 +227,9 @@ impl Live {
                 message.properties(),
             )
             .await
-            .map_err(PublishError::Broken)?
-            .await
             .map_err(PublishError::Broken)?;
-        match confirmation {
+        crash_point!("publisher.sent");
+        match confirmation.await.map_err(PublishError::Broken)? {
             Confirmation::Ack(_) => Ok(()),
             Confirmation::Nack(_) | Confirmation::NotRequested => Err(PublishError::Refused),
         }

@@ -7,6 +7,7 @@ use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{Extensions, StatusCode, header};
 use bytes::Bytes;
+use crash_points::crash_point;
 use tracing::warn;
 
 use super::highlevel::Signature;
@@ -191,6 +192,7 @@ pub(crate) fn remote_address(extensions: &Extensions) -> IpAddr {
 async fn read(request: Request, state: &State) -> Result<(Parts, Bytes), Problem> {
     let (parts, body) = request.into_parts();
     let body = body::read(&parts.headers, body, state.config.max_body_bytes).await?;
+    crash_point!("gateway.body_read");
     Ok((parts, body))
 }
 

@@ -6,7 +6,6 @@
 //! unreadable messages.
 
 use broker::{Attempt, Failure, Handler, Outgoing, Publisher, Unavailable, Verdict};
-use chrono::Utc;
 use entities::batch::{self, ClosedBy, State};
 use entities::{BatchId, ContactId};
 use messages::{Envelope, FlushRequested, FlushTrigger, WaitChanged, event_type};
@@ -50,7 +49,7 @@ impl Flush {
                 None => return self.closed_before(&contact).await,
             },
         };
-        let now = Utc::now();
+        let now = crate::time::now();
         let won = match data.trigger {
             FlushTrigger::Quiet { sequence } => {
                 batch::close_if_quiet(&self.db, batch_id, sequence, now).await?

@@ -5,8 +5,8 @@
 //! A parked message here was unreadable: compare it with contracts of HighLevel's payloads.
 
 use broker::{Attempt, Failure, Handler, Outgoing, Unavailable, Verdict};
-use chrono::Utc;
 use clients::highlevel::Channel;
+use crash_points::crash_point;
 use entities::batch::BatchRoute;
 use entities::message::{Author, Direction, NewMessage};
 use entities::{BatchId, ContactId, batch, contact, message, processed_event, setting};
@@ -48,7 +48,7 @@ impl Intake {
     async fn received(&self, event: &Envelope) -> Handled {
         let data: MessageReceived = event.data()?;
         let contact_id = ContactId(data.contact_id.clone());
-        let now = Utc::now();
+        let now = crate::time::now();
         let tx = entities::begin(&self.db).await?;
         let first = processed_event::record(&tx, CONSUMER, &event.id, now).await?;
         if !first {
@@ -65,7 +65,7 @@ impl Intake {
         // Read again under the lock: the send of a reply waits for us, or we for it.
         let contact = contact::lock(&tx, &contact_id).await?;
         // From here on messages of this contact come one by one; so do the times of their batch.
-        let now = Utc::now();
+        let now = crate::time::now();
         match wish(&data.text) {
             Some(Wish::OptOut) => {
                 contact::set_opted_out(&tx, &contact_id, Some(data.sent_at), now).await?;
@@ -108,6 +108,7 @@ impl Intake {
         )
         .await?;
         let wait_seconds = self.wait_seconds(&tx).await?;
+        crash_point!("chat.intake.stored");
         tx.commit().await?;
         Ok(Verdict::Done(self.timers(
             &contact_id,
@@ -147,7 +148,7 @@ impl Intake {
             (None, Some(_)) => Author::Assistant,
         };
         let contact_id = ContactId(data.contact_id.clone());
-        let now = Utc::now();
+        let now = crate::time::now();
         let tx = entities::begin(&self.db).await?;
         if !processed_event::record(&tx, CONSUMER, &event.id, now).await? {
             return Ok(Verdict::Duplicate(Vec::new()));
@@ -172,7 +173,7 @@ impl Intake {
     async fn contact_changed(&self, event: &Envelope) -> Handled {
         let data: ContactChanged = event.data()?;
         let contact_id = ContactId(data.contact_id);
-        let now = Utc::now();
+        let now = crate::time::now();
         let tx = entities::begin(&self.db).await?;
         if !processed_event::record(&tx, CONSUMER, &event.id, now).await? {
             return Ok(Verdict::Duplicate(Vec::new()));

@@ -11,8 +11,9 @@ mod news;
 use std::time::Duration;
 
 use broker::{Attempt, Failure, Handler, Outgoing, Unavailable, Verdict};
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 use clients::{ErrorKind, Provider};
+use crash_points::crash_point;
 use entities::{JobId, document, effect, job};
 use messages::{
     BudgetExceeded, DocumentCreated, Envelope, ReplyFailed, ResearchFailed, event_type,
@@ -52,7 +53,8 @@ impl Handler for Notification {
         // and in the parking lot.
         if let Ok(data) = event.data::<DocumentCreated>() {
             let error = format!("{}: {}", failure.reason, failure.detail);
-            let noted = job::note_error(&self.db, JobId(data.job_id), &error, Utc::now()).await;
+            let noted =
+                job::note_error(&self.db, JobId(data.job_id), &error, crate::time::now()).await;
             noted.map_err(|error| unavailable(&error))?;
         }
         Ok(Vec::new())
@@ -83,7 +85,11 @@ impl Notification {
             }
             _ => {
                 let data: BudgetExceeded = event.data()?;
-                let key = format!("notify:{}:budget:{}", data.job_id, Utc::now().date_naive());
+                let key = format!(
+                    "notify:{}:budget:{}",
+                    data.job_id,
+                    crate::time::now().date_naive()
+                );
                 self.post(&key, &news::budget_exceeded(&data)).await
             }
         }
@@ -114,7 +120,7 @@ impl Notification {
         told?;
         updated?;
         noted?;
-        job::mark_notified(&self.db, job_id, Utc::now()).await?;
+        job::mark_notified(&self.db, job_id, crate::time::now()).await?;
         Ok(Verdict::Done(Vec::new()))
     }
 
@@ -136,7 +142,8 @@ impl Notification {
         effect::start(&self.db, &key, crate::time::now()).await?;
         let properties = [(self.deal_property.clone(), document.url.clone())].into();
         hubspot.update_deal(deal_id, &properties).await?;
-        effect::finish(&self.db, &key, Value::Null, Utc::now()).await?;
+        crash_point!("notification.delivery.deal_updated");
+        effect::finish(&self.db, &key, Value::Null, crate::time::now()).await?;
         Ok(())
     }
 
@@ -155,7 +162,8 @@ impl Notification {
             effect::Start::Fresh => now,
             effect::Start::Started { since } => {
                 if let Some(note) = hubspot.find_note(deal_id, &job.id.to_string()).await? {
-                    effect::finish(&self.db, &key, json!({"note_id": note}), Utc::now()).await?;
+                    effect::finish(&self.db, &key, json!({"note_id": note}), crate::time::now())
+                        .await?;
                     return Ok(());
                 }
                 let reasons = ["note_may_be_on_its_way", "note_was_not_written"];
@@ -164,9 +172,15 @@ impl Notification {
             }
         };
         let html = news::note(job, document);
-        match hubspot.create_note(deal_id, &html, Utc::now()).await {
+        crash_point!("notification.delivery.note_started");
+        let created = hubspot
+            .create_note(deal_id, &html, crate::time::now())
+            .await;
+        crash_point!("notification.delivery.note_written");
+        match created {
             Ok(note) => {
-                effect::finish(&self.db, &key, json!({"note_id": note}), Utc::now()).await?;
+                effect::finish(&self.db, &key, json!({"note_id": note}), crate::time::now())
+                    .await?;
                 Ok(())
             }
             Err(error) if error.kind() == ErrorKind::Unknown => Err(Halt::from(retry_later(
@@ -192,7 +206,7 @@ impl Notification {
             effect::Start::Done { .. } => return Ok(Verdict::Duplicate(Vec::new())),
             // Another worker is posting it at this moment, or has died while it did.
             effect::Start::Started { since } => {
-                if Utc::now() - since >= IN_FLIGHT {
+                if crate::time::now() - since >= IN_FLIGHT {
                     effect::forget(&self.db, key, since).await?;
                 }
                 return Err(Halt::from(Verdict::Snooze {
@@ -201,9 +215,12 @@ impl Notification {
                 }));
             }
         }
-        let error = match self.notify.post(url.expose(), key, news).await {
+        crash_point!("notification.delivery.post_started");
+        let posted = self.notify.post(url.expose(), key, news).await;
+        crash_point!("notification.delivery.posted");
+        let error = match posted {
             Ok(()) => {
-                effect::finish(&self.db, key, Value::Null, Utc::now()).await?;
+                effect::finish(&self.db, key, Value::Null, crate::time::now()).await?;
                 return Ok(Verdict::Done(Vec::new()));
             }
             Err(error) => error,

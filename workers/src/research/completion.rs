@@ -9,9 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use broker::{Attempt, Failure, Handler, Outgoing, Unavailable, Verdict, trace};
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 use clients::openai::{FetchedResponse, Response, ResponseStatus};
 use clients::{ErrorKind, Provider};
+use crash_points::crash_point;
 use entities::job::{self, Completion, State};
 use entities::{JobId, ResponseId, document, effect, processed_event};
 use messages::{Envelope, ResearchSubmitted, ResponseEnded, event_type};
@@ -67,7 +68,7 @@ impl Handler for CompletionWorker {
                 return Ok(Vec::new());
             };
             let error = format!("{}: {}", failure.reason, failure.detail);
-            job::fail(&self.db, job.id, &error, Utc::now()).await?;
+            job::fail(&self.db, job.id, &error, crate::time::now()).await?;
             Ok(vec![research_failed(job.id, &failure.detail)])
         };
         failed
@@ -92,7 +93,7 @@ impl CompletionWorker {
         let response_id = response_of(event)?;
         let is_watch = event.event_type == event_type::RESEARCH_SUBMITTED;
         if !is_watch {
-            processed_event::record(&self.db, CONSUMER, &event.id, Utc::now()).await?;
+            processed_event::record(&self.db, CONSUMER, &event.id, crate::time::now()).await?;
         }
         let known = job::find_by_response(&self.db, &response_id).await?;
         let (job, fetched) = match known {
@@ -158,7 +159,7 @@ impl CompletionWorker {
             &self.db,
             &effect_key(job.id, job.attempt),
             result,
-            Utc::now(),
+            crate::time::now(),
         )
         .await?;
         tracing::info!(job.id = %job.id, response.id = %response_id, "Adopted a response by the job id that it carries.");
@@ -186,7 +187,7 @@ impl CompletionWorker {
         response_id: ResponseId,
         fetched: Option<FetchedResponse>,
     ) -> Handled {
-        let now = Utc::now();
+        let now = crate::time::now();
         if job.state == State::Failed {
             let tx = entities::begin(&self.db).await?;
             let resumed = job::resume_failed(&tx, job.id, now).await?;
@@ -239,6 +240,7 @@ impl CompletionWorker {
         response_id: ResponseId,
         fetched: FetchedResponse,
     ) -> Handled {
+        crash_point!("research.completion.fetched");
         let response = &fetched.response;
         match response.status {
             ResponseStatus::Queued | ResponseStatus::InProgress | ResponseStatus::Other => {
@@ -255,7 +257,7 @@ impl CompletionWorker {
                 self.fail(&job, &detail).await
             }
             ResponseStatus::Cancelled => {
-                job::cancel(&self.db, job.id, CANCELLED, Utc::now()).await?;
+                job::cancel(&self.db, job.id, CANCELLED, crate::time::now()).await?;
                 Ok(Verdict::Done(vec![research_failed(job.id, CANCELLED)]))
             }
             ResponseStatus::Failed => self.failed_there(job, response).await,
@@ -269,7 +271,7 @@ impl CompletionWorker {
         response_id: &ResponseId,
         response: &Response,
     ) -> Handled {
-        let now = Utc::now();
+        let now = crate::time::now();
         // Adopted before its submission was stored: from now on the watch knows it.
         let model = if response.model.is_empty() {
             "unknown"
@@ -325,7 +327,8 @@ impl CompletionWorker {
             },
             cost_usd,
         };
-        let first = job::mark_completed(&self.db, job.id, &completion, Utc::now()).await?;
+        let first = job::mark_completed(&self.db, job.id, &completion, crate::time::now()).await?;
+        crash_point!("research.completion.response_stored");
         if let (true, Some(other)) = (first, other) {
             self.cancel_other(&other).await;
         }
@@ -383,7 +386,7 @@ impl CompletionWorker {
             .documents
             .create(&self.db, &job, &research, &text)
             .await?;
-        let now = Utc::now();
+        let now = crate::time::now();
         let tx = entities::begin(&self.db).await?;
         document::store(&tx, made).await?;
         job::mark_documented(&tx, job.id, now).await?;
@@ -396,7 +399,7 @@ impl CompletionWorker {
         let code = response.error_code().unwrap_or("no code");
         let message = response.error_message().unwrap_or("no message");
         if response.may_succeed_when_repeated() && job.attempt < SUBMISSION_LIMIT {
-            job::requeue_for_attempt(&self.db, job.id, job.attempt, Utc::now()).await?;
+            job::requeue_for_attempt(&self.db, job.id, job.attempt, crate::time::now()).await?;
             let Some(job) = job::find(&self.db, job.id).await? else {
                 return Ok(Verdict::Skipped("unknown_job"));
             };
@@ -411,7 +414,7 @@ impl CompletionWorker {
     }
 
     async fn fail(&self, job: &job::Model, detail: &str) -> Handled {
-        job::fail(&self.db, job.id, detail, Utc::now()).await?;
+        job::fail(&self.db, job.id, detail, crate::time::now()).await?;
         Ok(Verdict::Done(vec![research_failed(job.id, detail)]))
     }
 

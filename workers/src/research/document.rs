@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use broker::Verdict;
 use chrono::{TimeDelta, Utc};
 use clients::{ErrorKind, google};
+use crash_points::crash_point;
 use entities::document::{self, Provider};
 use entities::{TextList, effect, job};
 use sea_orm::DatabaseConnection;
@@ -73,7 +74,7 @@ impl Documents {
             url,
             title,
             missing_sections: TextList::from(research.missing()),
-            created_at: Utc::now(),
+            created_at: crate::time::now(),
         })
     }
 }
@@ -120,8 +121,9 @@ impl GoogleDocuments {
         if self.template_id.is_some() {
             self.fill(&file.id, research, title).await?;
         }
+        crash_point!("research.completion.document_filled");
         let result = json!({"id": file.id, "url": file.url});
-        effect::finish(db, &key, result, Utc::now()).await?;
+        effect::finish(db, &key, result, crate::time::now()).await?;
         Ok((file.id, file.url))
     }
 
@@ -140,6 +142,7 @@ impl GoogleDocuments {
         since: chrono::DateTime<Utc>,
     ) -> Result<google::DriveFile, Halt> {
         let job_id = job.id.to_string();
+        crash_point!("research.completion.document_started");
         let created = match &self.template_id {
             Some(template) => {
                 self.client
@@ -153,6 +156,7 @@ impl GoogleDocuments {
                     .await
             }
         };
+        crash_point!("research.completion.document_made");
         let error = match created {
             Ok(file) => return Ok(file),
             Err(error) => error,

@@ -14,6 +14,7 @@ use broker::{Attempt, Failure, Handler, Outgoing, Unavailable, Verdict};
 use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 use clients::openai::ResearchRequest;
 use clients::{ErrorKind, Provider};
+use crash_points::crash_point;
 use entities::job::{self, NewJob, Reservation, Source, State};
 use entities::{JobId, ResponseId, effect, processed_event};
 use messages::{BudgetExceeded, DealStageChanged, Envelope, ResearchRequested, event_type};
@@ -88,7 +89,7 @@ impl Handler for Submission {
             return Ok(Vec::new());
         };
         let error = format!("{}: {}", failure.reason, failure.detail);
-        job::fail(&self.db, job_id, &error, Utc::now())
+        job::fail(&self.db, job_id, &error, crate::time::now())
             .await
             .map_err(|error| unavailable(&error))?;
         Ok(vec![research_failed(job_id, &failure.detail)])
@@ -109,7 +110,7 @@ fn job_of(event: &Envelope) -> Option<JobId> {
 
 impl Submission {
     async fn submit(&self, event: &Envelope) -> Handled {
-        let now = Utc::now();
+        let now = crate::time::now();
         let (new_job, first_input) = if event.event_type == event_type::DEAL_STAGE_CHANGED {
             let data: DealStageChanged = event.data()?;
             if self.settings.trigger_stage.as_ref() != Some(&data.stage) {
@@ -130,12 +131,13 @@ impl Submission {
             job::set_input(&tx, job_id, input, now).await?;
         }
         tx.commit().await?;
+        crash_point!("research.submission.job_stored");
         self.advance(job_id).await
     }
 
     /// Drives the job on from where it stands.
     async fn advance(&self, job_id: JobId) -> Handled {
-        let now = Utc::now();
+        let now = crate::time::now();
         let Some(mut job) = job::find(&self.db, job_id).await? else {
             return Ok(Verdict::Skipped("unknown_job"));
         };
@@ -191,7 +193,7 @@ impl Submission {
         let hubspot = ready(&self.db, Provider::HubSpot, self.hubspot.as_ref()).await?;
         let deal_id = job.deal_id.as_deref().unwrap_or_default();
         let input = input::from_deal(hubspot, deal_id).await?;
-        job::set_input(&self.db, job.id, input, Utc::now()).await?;
+        job::set_input(&self.db, job.id, input, crate::time::now()).await?;
         Ok(())
     }
 
@@ -278,8 +280,14 @@ impl Submission {
                         format!("the effect {key} has no response id"),
                     ));
                 };
-                job::mark_submitted(&self.db, job.id, &id, &self.settings.model, Utc::now())
-                    .await?;
+                job::mark_submitted(
+                    &self.db,
+                    job.id,
+                    &id,
+                    &self.settings.model,
+                    crate::time::now(),
+                )
+                .await?;
                 return Ok(Verdict::Duplicate(vec![watch(
                     job.id,
                     &id,
@@ -297,7 +305,10 @@ impl Submission {
             max_output_tokens: self.settings.max_output_tokens,
             metadata: BTreeMap::from([("job_id".to_owned(), job.id.to_string())]),
         };
-        match openai.submit_research(&request).await {
+        crash_point!("research.submission.started");
+        let submitted = openai.submit_research(&request).await;
+        crash_point!("research.submission.submitted");
+        match submitted {
             Ok(submitted) => self.record(job, &ResponseId(submitted.response_id)).await,
             Err(error) => match error.kind() {
                 ErrorKind::Unknown => {
@@ -321,7 +332,7 @@ impl Submission {
     }
 
     async fn record(&self, job: &job::Model, response_id: &ResponseId) -> Handled {
-        let now = Utc::now();
+        let now = crate::time::now();
         let tx = entities::begin(&self.db).await?;
         let result = json!({"response_id": response_id.as_str()});
         effect::finish(&tx, &effect_key(job.id, job.attempt), result, now).await?;
@@ -337,7 +348,7 @@ impl Submission {
     /// A submission was started at `since` and may be running at OpenAI. There is no list of
     /// responses to look through: its webhook, which carries our job id, is the only news of it.
     async fn outcome_unknown(&self, job: &job::Model, since: DateTime<Utc>) -> Handled {
-        let waited = (Utc::now() - since).to_std().unwrap_or_default();
+        let waited = (crate::time::now() - since).to_std().unwrap_or_default();
         if let Some(left) = self
             .settings
             .resubmit
@@ -353,7 +364,7 @@ impl Submission {
             let detail = format!("{} submissions to OpenAI had no known outcome", job.attempt);
             return Ok(give_up("submission_outcome_unknown", detail));
         }
-        job::requeue_for_attempt(&self.db, job.id, job.attempt, Utc::now()).await?;
+        job::requeue_for_attempt(&self.db, job.id, job.attempt, crate::time::now()).await?;
         Ok(Verdict::Snooze {
             reason: "submitting_again",
             delay: Duration::from_secs(1),

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use clients::highlevel::Channel;
 use clients::{ErrorKind, Provider, Reason};
+use crash_points::crash_point;
 use entities::batch::{self, ClosedBy, Outcome, State};
 use entities::{contact, effect, message};
 use sea_orm::{ConnectionTrait, DbErr};
@@ -60,6 +61,7 @@ impl Reply {
             batch::finish_sent(&tx, batch.id, now).await?;
         }
         tx.commit().await?;
+        crash_point!("chat.reply.claimed");
         Ok(match start {
             effect::Start::Fresh => Claim::Send { since: now },
             effect::Start::Started { since } => Claim::Ask { since },

@@ -28,7 +28,7 @@ impl Reply {
             let settled = match started {
                 None => self.supersede(&earlier).await?,
                 Some(effect) if effect.state == effect::State::Done => {
-                    batch::finish_sent(&self.db, earlier.id, Utc::now()).await?;
+                    batch::finish_sent(&self.db, earlier.id, crate::time::now()).await?;
                     true
                 }
                 Some(effect) => self.settle_started(&earlier, effect.started_at).await?,
@@ -49,7 +49,7 @@ impl Reply {
     async fn supersede(&self, earlier: &batch::Model) -> Result<bool, Halt> {
         let closed_at = earlier.closed_at.unwrap_or_default();
         let by_deadline = earlier.closed_by == Some(ClosedBy::Deadline);
-        if by_deadline && Utc::now() - closed_at < OWN_REPLY {
+        if by_deadline && crate::time::now() - closed_at < OWN_REPLY {
             return Ok(false);
         }
         let tx = entities::begin(&self.db).await?;
@@ -58,7 +58,14 @@ impl Reply {
             return Ok(false);
         }
         let reason = Some("answered_by_next_batch");
-        batch::finish(&tx, earlier.id, Outcome::Superseded, reason, Utc::now()).await?;
+        batch::finish(
+            &tx,
+            earlier.id,
+            Outcome::Superseded,
+            reason,
+            crate::time::now(),
+        )
+        .await?;
         tx.commit().await?;
         Ok(true)
     }
@@ -79,7 +86,7 @@ impl Reply {
             self.record(earlier, &reply, &sent).await?;
             return Ok(true);
         }
-        if Utc::now() - since < IN_FLIGHT {
+        if crate::time::now() - since < IN_FLIGHT {
             return Ok(false);
         }
         effect::forget(&self.db, &effect_key(earlier.id), since).await?;

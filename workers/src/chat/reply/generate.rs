@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use chrono::Utc;
 use clients::Provider;
 use clients::openai::ReplyRequest;
+use crash_points::crash_point;
 use entities::reply::{self, NewReply};
 use entities::{BatchId, batch, contact, message};
 
@@ -43,6 +43,7 @@ impl Reply {
             metadata: BTreeMap::from([("batch_id".to_owned(), batch.id.to_string())]),
         };
         let answer = openai.generate_reply(&request).await?;
+        crash_point!("chat.reply.generated");
         let usage = answer.usage.unwrap_or_default();
         let tokens = |count: u64| {
             answer
@@ -61,8 +62,10 @@ impl Reply {
                 .usage
                 .and_then(|usage| self.prices.cost(&answer.model, &usage, 0)),
             model: answer.model,
-            generated_at: Utc::now(),
+            generated_at: crate::time::now(),
         };
-        Ok(reply::store(&self.db, reply).await?)
+        let stored = reply::store(&self.db, reply).await?;
+        crash_point!("chat.reply.reply_stored");
+        Ok(stored)
     }
 }

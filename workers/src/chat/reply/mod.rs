@@ -14,7 +14,6 @@ mod send;
 use std::sync::Arc;
 
 use broker::{Attempt, Failure, Handler, Outgoing, Unavailable, Verdict};
-use chrono::Utc;
 use clients::Provider;
 use clients::highlevel::Channel;
 use entities::batch::{self, Outcome, State};
@@ -72,7 +71,7 @@ impl Handler for Reply {
             batch_id,
             Outcome::Failed,
             Some(failure.reason),
-            Utc::now(),
+            crate::time::now(),
         )
         .await
         .map_err(|error| unavailable(&error))?;
@@ -137,7 +136,14 @@ impl Reply {
 
     /// Ends the batch without a reply. The reason says why in the batch's row and in the log.
     async fn end(&self, batch: &batch::Model, outcome: Outcome, reason: &'static str) -> Handled {
-        batch::finish(&self.db, batch.id, outcome, Some(reason), Utc::now()).await?;
+        batch::finish(
+            &self.db,
+            batch.id,
+            outcome,
+            Some(reason),
+            crate::time::now(),
+        )
+        .await?;
         Ok(Verdict::Skipped(reason))
     }
 

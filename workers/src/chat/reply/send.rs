@@ -6,6 +6,7 @@ use broker::Verdict;
 use chrono::{DateTime, TimeDelta, Utc};
 use clients::ErrorKind;
 use clients::highlevel::{Channel, Direction as Way, OutgoingMessage, SentMessage};
+use crash_points::crash_point;
 use entities::batch::{self, Outcome};
 use entities::message::{self, Author, Direction, NewMessage};
 use entities::{contact, effect, reply};
@@ -41,7 +42,7 @@ impl Reply {
         let key = effect_key(batch.id);
         let highlevel = self.highlevel()?;
         // A process that was stopped in between must not send what another may have sent by now.
-        if Utc::now() - since > LATEST_START {
+        if crate::time::now() - since > LATEST_START {
             effect::forget(&self.db, &key, since).await?;
             let delay = Duration::from_secs(1);
             return Ok(Verdict::Snooze {
@@ -49,7 +50,9 @@ impl Reply {
                 delay,
             });
         }
-        let error = match highlevel.send_message(outgoing).await {
+        let sent = highlevel.send_message(outgoing).await;
+        crash_point!("chat.reply.sent");
+        let error = match sent {
             Ok(sent) => return self.record(batch, reply, &sent).await,
             Err(error) => error,
         };
@@ -142,7 +145,7 @@ impl Reply {
         reply: &reply::Model,
         sent: &SentMessage,
     ) -> Handled {
-        let now = Utc::now();
+        let now = crate::time::now();
         let tx = entities::begin(&self.db).await?;
         contact::lock(&tx, &batch.contact_id).await?;
         let result =
