@@ -10,6 +10,7 @@ pub mod clock;
 pub mod config;
 pub mod highlevel_payload;
 mod metrics;
+mod path_id;
 pub mod problem;
 pub mod publish;
 pub mod rate_limit;

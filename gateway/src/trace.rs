@@ -1,13 +1,18 @@
-//! One span, one log line and one measurement for each request.
+//! One span, one log line and one measurement for each request, and an answer even where a handler
+//! panics.
 
+use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State as FromState};
 use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
-use axum::response::Response;
-use tracing::{Instrument as _, Span, debug, field, info, info_span};
+use axum::response::{IntoResponse as _, Response};
+use futures_util::FutureExt as _;
+use tracing::{Instrument as _, Span, debug, error, field, info, info_span};
+use uuid::Uuid;
 
+use crate::problem::Problem;
 use crate::state::State;
 
 /// Wraps a request that starts a trace of its own.
@@ -58,7 +63,10 @@ async fn handle(
     );
     broker::trace::continue_trace(&span, traceparent);
 
-    let response = next.run(request).instrument(span.clone()).await;
+    // What handlers share is behind locks that recover from a panic, and the rest of it is theirs.
+    let answer = AssertUnwindSafe(next.run(request)).catch_unwind();
+    let response = answer.instrument(span.clone()).await;
+    let response = response.unwrap_or_else(|_| span.in_scope(|| internal_error(&route)));
     record(&span, response.status());
     let duration = started.elapsed();
     let status = response.status().as_u16();
@@ -73,6 +81,14 @@ async fn handle(
     });
     state.metrics.answered(method, &route, status, duration);
     response
+}
+
+/// The answer where a handler panicked. What it said stands on stderr, where Rust writes it; the
+/// instance leads from the answer to the log line.
+fn internal_error(route: &str) -> Response {
+    let instance = Uuid::new_v4();
+    error!(instance = %instance.urn(), "The handler of {route} panicked.");
+    Problem::internal_error(instance).into_response()
 }
 
 fn record(span: &Span, status: StatusCode) {
@@ -94,5 +110,46 @@ fn known_method(method: &Method) -> &'static str {
         Method::DELETE => "DELETE",
         Method::OPTIONS => "OPTIONS",
         _ => "_OTHER",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::body::{Body, to_bytes};
+    use axum::http::Request;
+    use axum::middleware::from_fn_with_state;
+    use axum::routing::get;
+    use config::Environment;
+    use serde_json::Value;
+    use tower::ServiceExt as _;
+
+    use crate::clock::Clock;
+    use crate::config::Config;
+    use crate::state::State;
+
+    #[tokio::test]
+    async fn a_panic_is_answered_without_what_it_said() {
+        let environment = Environment::from_pairs([
+            ("AMQP_URL", "amqp://127.0.0.1:1"),
+            ("DATABASE_URL", "sqlite::memory:"),
+        ]);
+        let state = State::new(Config::read(environment).unwrap(), Clock::system()).unwrap();
+        let panics = async || -> () { panic!("something internal") };
+        let router: Router = Router::new()
+            .route("/panics", get(panics))
+            .layer(from_fn_with_state(state, super::request));
+
+        let request = Request::get("/panics").body(Body::empty()).unwrap();
+        let answer = router.oneshot(request).await.unwrap();
+
+        assert_eq!(answer.status(), 500);
+        assert_eq!(answer.headers()["content-type"], "application/problem+json");
+        let body = to_bytes(answer.into_body(), usize::MAX).await.unwrap();
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(body["type"], "/problems/internal-error");
+        let instance = body["instance"].as_str().unwrap();
+        assert!(instance.starts_with("urn:uuid:"), "{instance}");
+        assert!(!body.to_string().contains("something internal"), "{body}");
     }
 }

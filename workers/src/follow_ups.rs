@@ -169,6 +169,7 @@ fn resume(job: &job::Model) -> Envelope {
         enriched_data: serde_json::Map::new(),
         deal_id: job.deal_id.clone(),
         refresh: job.refresh,
+        extra: serde_json::Map::new(),
     };
     let id = format!("resume:{}:{}", job.id, job.attempt);
     let event = event(event_type::RESEARCH_REQUESTED, id, job.id, &data);

@@ -63,6 +63,9 @@ pub struct ResearchRequested {
     /// Ask for new research even where a fresh document exists.
     #[serde(default)]
     pub refresh: bool,
+    /// The other fields of the client's request, unchanged.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub extra: Map<String, Value>,
 }
 
 impl EventData for ResearchRequested {
@@ -93,6 +96,9 @@ pub struct ResponseEnded {
     /// When the response reached its state, in Unix seconds.
     #[serde(default)]
     pub created_at: Option<i64>,
+    /// The other fields of OpenAI's event, unchanged.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub extra: Map<String, Value>,
 }
 
 impl EventData for ResponseEnded {

@@ -3,23 +3,33 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::extract::{Path, State as FromState};
+use axum::extract::State as FromState;
 use axum::http::StatusCode;
 use config::WAIT_SECONDS;
 use entities::{ContactId, batch, setting};
 use messages::{Envelope, FlushRequested, FlushTrigger, WaitChanged, event_type};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::batch_view::BatchView;
 use super::{ask, timestamp};
-use crate::body::JsonObject;
+use crate::body::JsonBody;
+use crate::path_id::PathId;
 use crate::problem::Problem;
 use crate::state::State;
 use crate::verify::{Client, Verified};
 
 /// How many open batches `/queue-status` describes; it counts all.
 const MOST_DETAILS: u64 = 100;
+
+/// The body of `POST /batch-config`.
+#[derive(Debug, Deserialize)]
+pub(crate) struct NewWait {
+    /// Seconds.
+    #[serde(default)]
+    batch_wait_time: Value,
+}
 
 /// `GET /batch-config`: the wait that applies now.
 pub(crate) async fn wait(
@@ -41,9 +51,9 @@ pub(crate) async fn wait(
 pub(crate) async fn set_wait(
     FromState(state): FromState<State>,
     client: Verified<Client>,
-    JsonObject(body): JsonObject,
+    JsonBody(body): JsonBody<NewWait>,
 ) -> Result<Json<Value>, Problem> {
-    let wait_seconds = read_wait(body.get("batch_wait_time"))?;
+    let wait_seconds = body.seconds()?;
     let now = state.clock.now();
     ask(setting::set_batch_wait_seconds(
         &state.database,
@@ -95,7 +105,7 @@ pub(crate) async fn queue(
 pub(crate) async fn status(
     FromState(state): FromState<State>,
     _client: Verified<Client>,
-    Path(contact_id): Path<String>,
+    PathId(contact_id): PathId,
 ) -> Result<Json<Value>, Problem> {
     let (wait, now) = (current_wait(&state).await?, state.clock.now());
     let contact = ContactId::from(contact_id.as_str());
@@ -128,7 +138,7 @@ pub(crate) async fn status(
 pub(crate) async fn force(
     FromState(state): FromState<State>,
     client: Verified<Client>,
-    Path(contact_id): Path<String>,
+    PathId(contact_id): PathId,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     let contact = ContactId::from(contact_id.as_str());
     let (status, batch_id) = match ask(batch::open_of_contact(&state.database, &contact)).await {
@@ -168,43 +178,40 @@ async fn current_wait(state: &State) -> Result<u32, Problem> {
     Ok(stored.unwrap_or(state.config.batch_wait_seconds))
 }
 
-fn read_wait(value: Option<&Value>) -> Result<u32, Problem> {
-    let seconds = value
-        .and_then(Value::as_u64)
-        .and_then(|seconds| u32::try_from(seconds).ok());
-    seconds
-        .filter(|seconds| WAIT_SECONDS.contains(seconds))
-        .ok_or_else(|| {
-            let (from, to) = (WAIT_SECONDS.start(), WAIT_SECONDS.end());
-            Problem::out_of_range(
-                "/batch_wait_time",
-                format!("batch_wait_time must be a whole number of seconds from {from} to {to}."),
-            )
-        })
+impl NewWait {
+    fn seconds(&self) -> Result<u32, Problem> {
+        let (from, to) = (WAIT_SECONDS.start(), WAIT_SECONDS.end());
+        let pointer = "/batch_wait_time";
+        let detail =
+            format!("batch_wait_time must be a whole number of seconds from {from} to {to}.");
+        if !self.batch_wait_time.is_i64() && !self.batch_wait_time.is_u64() {
+            return Err(Problem::invalid_field(pointer, detail));
+        }
+        let seconds = self.batch_wait_time.as_u64();
+        seconds
+            .and_then(|seconds| u32::try_from(seconds).ok())
+            .filter(|seconds| WAIT_SECONDS.contains(seconds))
+            .ok_or_else(|| Problem::out_of_range(pointer, detail))
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
-    use super::read_wait;
+    use super::NewWait;
 
     #[test]
     fn the_wait_is_a_whole_number_of_seconds_in_its_range() {
+        let wait = |batch_wait_time: Value| NewWait { batch_wait_time }.seconds();
         for accepted in [5, 30, 300] {
-            assert_eq!(read_wait(Some(&json!(accepted))).unwrap(), accepted);
+            assert_eq!(wait(json!(accepted)).unwrap(), accepted);
         }
-        for refused in [
-            json!(4),
-            json!(301),
-            json!(-5),
-            json!(30.5),
-            json!("30"),
-            json!(null),
-            json!(4_294_967_301_u64),
-        ] {
-            assert!(read_wait(Some(&refused)).is_err(), "{refused}");
+        for out_of_range in [json!(4), json!(301), json!(-5), json!(4_294_967_301_u64)] {
+            assert_eq!(wait(out_of_range).unwrap_err().status(), 400);
         }
-        assert!(read_wait(None).is_err());
+        for no_number in [json!(30.5), json!("30"), json!(null), json!([30])] {
+            assert_eq!(wait(no_number).unwrap_err().status(), 422);
+        }
     }
 }

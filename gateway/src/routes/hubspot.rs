@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::unrouted_type;
-use crate::body::not_json;
+use crate::body::json;
 use crate::problem::Problem;
 use crate::state::State;
 use crate::verify::{HubSpotDelivery, Verified};
@@ -34,8 +34,8 @@ pub(crate) async fn webhook(
 
 fn read(body: &[u8], now: DateTime<Utc>) -> Result<Vec<Envelope>, Problem> {
     let originals: Vec<&RawValue> = match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
-        Some(b'{') => vec![serde_json::from_slice(body).map_err(|error| not_json(&error))?],
-        _ => serde_json::from_slice(body).map_err(|error| not_json(&error))?,
+        Some(b'{') => vec![serde_json::from_slice(body).map_err(|error| json::malformed(&error))?],
+        _ => serde_json::from_slice(body).map_err(|error| json::malformed(&error))?,
     };
     if originals.len() > MOST_EVENTS {
         let detail = format!("A delivery may hold at most {MOST_EVENTS} events.");

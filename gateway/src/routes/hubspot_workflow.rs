@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::unrouted_type;
-use crate::body::json_object;
+use crate::body::json;
 use crate::problem::Problem;
 use crate::state::State;
 use crate::verify::{HubSpotWorkflowDelivery, Verified};
@@ -27,7 +27,7 @@ pub(crate) async fn workflow(
 }
 
 fn read(body: &[u8], now: DateTime<Utc>) -> Result<Envelope, Problem> {
-    let deal = Value::Object(json_object(body)?);
+    let deal = Value::Object(json::object(body)?);
     let Some(change) = stage_change(&deal, now) else {
         let id = Uuid::new_v5(&Uuid::NAMESPACE_OID, body).to_string();
         return Ok(Envelope::new(

@@ -9,6 +9,7 @@ mod hubspot_workflow;
 pub(crate) mod openai;
 pub(crate) mod openapi;
 pub(crate) mod research;
+mod research_request;
 mod research_status;
 pub(crate) mod test_webhook;
 

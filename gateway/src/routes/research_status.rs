@@ -3,12 +3,13 @@
 use std::time::Instant;
 
 use axum::Json;
-use axum::extract::{Path, State as FromState};
+use axum::extract::State as FromState;
 use chrono::{DateTime, Utc};
 use entities::{JobId, ResponseId, document, job};
 use serde::Serialize;
 
 use super::{ask, timestamp};
+use crate::path_id::PathId;
 use crate::problem::Problem;
 use crate::state::State;
 use crate::verify::{Client, Verified};
@@ -52,7 +53,7 @@ struct Completion {
 pub(crate) async fn job_status(
     FromState(state): FromState<State>,
     _client: Verified<Client>,
-    Path(id): Path<String>,
+    PathId(id): PathId,
 ) -> Result<Json<JobStatus>, Problem> {
     let job_id = id.parse::<JobId>().ok();
     let job = match job_id {

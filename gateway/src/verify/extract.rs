@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
-use axum::http::{Extensions, StatusCode, header};
+use axum::http::{Extensions, StatusCode};
 use bytes::Bytes;
 use crash_points::crash_point;
 use tracing::warn;
@@ -154,10 +154,7 @@ impl FromRequest<State> for Verified<HighLevelDelivery> {
             ),
         };
         believe::<HighLevelDelivery, _>(verdict, &parts, state)?;
-        let content_type = parts.headers.get(header::CONTENT_TYPE).and_then(|value| {
-            let media_type = value.to_str().ok()?.split(';').next()?;
-            Some(media_type.trim().to_ascii_lowercase())
-        });
+        let content_type = body::media_type(&parts.headers);
         Ok(Self::new(HighLevelDelivery { content_type, body }))
     }
 }

@@ -119,6 +119,11 @@ impl Answer {
             .unwrap()
     }
 
+    /// The field that a problem names.
+    pub(crate) fn pointer(&self) -> &str {
+        self.body["errors"][0]["pointer"].as_str().unwrap()
+    }
+
     /// The seconds after which the sender should try again.
     pub(crate) fn retry_after(&self) -> u64 {
         self.headers["retry-after"]

@@ -3,8 +3,8 @@
 use axum::http::HeaderValue;
 
 use crate::gateway::{
-    Gateway, NO_BROKER, NO_DATABASE, WORKFLOW_SECRET, highlevel, hubspot, openai, unproven,
-    workflow,
+    API_KEY, Gateway, NO_BROKER, NO_DATABASE, WORKFLOW_SECRET, highlevel, hubspot, openai,
+    unproven, workflow,
 };
 
 const WEBHOOKS: [&str; 6] = [
@@ -207,29 +207,69 @@ async fn a_missing_field_is_named() {
     ] {
         let answer = gateway.send(request).await;
         assert_eq!(answer.problem(422), "invalid-field");
-        assert_eq!(answer.body["pointer"], pointer);
+        assert_eq!(answer.pointer(), pointer);
     }
     let answer = gateway
         .call("POST", "/generate", r#"{"company":{"name":"Acme"}}"#)
         .await;
     assert_eq!(answer.problem(422), "invalid-field");
-    assert_eq!(answer.body["pointer"], "/companyId");
+    assert_eq!(answer.pointer(), "/companyId");
 }
 
 #[tokio::test]
 async fn a_wait_outside_of_its_range_is_refused_and_the_range_is_told() {
     let gateway = Gateway::alone();
-    for wait in ["4", "301", "30.5", "\"30\"", "null"] {
+    for (wait, status, kind) in [
+        ("4", 400, "out-of-range"),
+        ("301", 400, "out-of-range"),
+        ("30.5", 422, "invalid-field"),
+        ("\"30\"", 422, "invalid-field"),
+        ("null", 422, "invalid-field"),
+    ] {
         let body = format!(r#"{{"batch_wait_time":{wait}}}"#);
         let answer = gateway.call("POST", "/batch-config", &body).await;
-        assert_eq!(answer.problem(400), "out-of-range");
-        assert_eq!(answer.body["pointer"], "/batch_wait_time");
-        assert!(
-            answer.body["detail"]
-                .as_str()
-                .unwrap()
-                .contains("from 5 to 300")
-        );
+        assert_eq!(answer.problem(status), kind);
+        assert_eq!(answer.pointer(), "/batch_wait_time");
+        let detail = answer.body["detail"].as_str().unwrap();
+        assert!(detail.contains("from 5 to 300"), "{detail}");
+    }
+}
+
+#[tokio::test]
+async fn clients_send_json_and_may_leave_its_name_out() {
+    let gateway = Gateway::alone();
+    for (media_type, status) in [
+        (None, 422),
+        (Some("application/json"), 422),
+        (Some("Application/JSON; charset=utf-8"), 422),
+        (Some("application/vnd.acme+json"), 422),
+        (Some("text/plain"), 415),
+        (Some("application/x-www-form-urlencoded"), 415),
+        (Some(""), 415),
+    ] {
+        let mut request = unproven("POST", "/generate", "{}");
+        let headers = request.headers_mut();
+        headers.insert("x-api-key", HeaderValue::from_static(API_KEY));
+        if let Some(media_type) = media_type {
+            headers.insert("content-type", HeaderValue::from_static(media_type));
+        }
+        let answer = gateway.send(request).await;
+        answer.problem(status);
+    }
+}
+
+#[tokio::test]
+async fn an_id_that_nothing_can_have_is_not_found() {
+    let gateway = Gateway::alone();
+    let long = format!("/job-status/{}", "x".repeat(256));
+    for path in [
+        &long,
+        "/job-status/%00",
+        "/job-status/a%20b",
+        "/job-status/%FF",
+    ] {
+        let answer = gateway.call("GET", path, "").await;
+        assert_eq!(answer.problem(404), "not-found", "{path}");
     }
 }
 

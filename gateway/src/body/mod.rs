@@ -1,5 +1,8 @@
 //! Reading request bodies: whole, bounded in size and time, and as the bytes that were signed.
 
+pub(crate) mod json;
+pub(crate) mod text;
+
 use std::time::Duration;
 
 use axum::body::Body;
@@ -7,7 +10,7 @@ use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, header};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
-use serde_json::{Map, Value};
+use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
 use crate::problem::Problem;
@@ -48,37 +51,30 @@ async fn collect(body: Body, limit: usize) -> Result<Bytes, Problem> {
     Ok(bytes.freeze())
 }
 
-/// Reads a body as a JSON object.
-///
-/// # Errors
-/// 400 when it is none.
-pub(crate) fn json_object(body: &[u8]) -> Result<Map<String, Value>, Problem> {
-    match serde_json::from_slice(body) {
-        Ok(Value::Object(object)) => Ok(object),
-        Ok(_) => Err(Problem::malformed("The body must be a JSON object.")),
-        Err(error) => Err(not_json(&error)),
-    }
+/// The media type that the sender names, in lower case and without parameters.
+pub(crate) fn media_type(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+    let media_type = text.split(';').next()?;
+    Some(media_type.trim().to_ascii_lowercase())
 }
 
-/// The problem of a body that is not JSON, with the place and without the text.
-#[must_use]
-pub(crate) fn not_json(error: &serde_json::Error) -> Problem {
-    let (line, column) = (error.line(), error.column());
-    Problem::malformed(format!(
-        "The body is not valid JSON (line {line}, column {column})."
-    ))
-}
-
-/// The body of a client's request: a JSON object.
+/// The body of a client's request: a JSON object, read into `T`.
 #[derive(Debug)]
-pub(crate) struct JsonObject(pub(crate) Map<String, Value>);
+pub(crate) struct JsonBody<T>(pub(crate) T);
 
-impl FromRequest<State> for JsonObject {
+impl<T: DeserializeOwned> FromRequest<State> for JsonBody<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &State) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
+        // Older clients name no media type.
+        let is_json = |name: &str| name == "application/json" || name.ends_with("+json");
+        if parts.headers.contains_key(header::CONTENT_TYPE)
+            && !media_type(&parts.headers).is_some_and(|name| is_json(&name))
+        {
+            return Err(Problem::unsupported_media_type());
+        }
         let bytes = read(&parts.headers, body, state.config.max_body_bytes).await?;
-        json_object(&bytes).map(Self)
+        json::object(&bytes).map(Self)
     }
 }
