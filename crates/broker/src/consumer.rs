@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::connection::{Backoff, BrokerSettings, chain, connect};
+use crate::connection::{Backoff, BrokerSettings, Nodes, PREPARE_DEADLINE, chain};
 use crate::declare;
 use crate::delivery::Attempt;
 use crate::outcome::Metrics;
@@ -81,11 +81,18 @@ pub async fn consume<H: Handler>(
         stop: CancellationToken::new(),
     });
     let queue = worker.settings.queue.name();
+    let mut nodes = Nodes::new(worker.settings.broker.clone(), queue);
     let mut running = JoinSet::new();
     let mut backoff = Backoff::default();
     while !shutdown.is_cancelled() {
         let ended = worker
-            .session(&mut running, &consuming, &mut backoff, &shutdown)
+            .session(
+                &mut nodes,
+                &mut running,
+                &consuming,
+                &mut backoff,
+                &shutdown,
+            )
             .await;
         consuming.send_replace(false);
         if let Err(reason) = ended {
@@ -107,6 +114,7 @@ impl<H: Handler> Worker<H> {
     /// One connection's life. `Err` says why it ended early; `Ok` is a shutdown.
     async fn session(
         self: &Arc<Self>,
+        nodes: &mut Nodes,
         running: &mut JoinSet<()>,
         consuming: &tokio::sync::watch::Sender<bool>,
         backoff: &mut Backoff,
@@ -114,11 +122,10 @@ impl<H: Handler> Worker<H> {
     ) -> Result<(), String> {
         let queue = self.settings.queue.name();
         let opening = async {
-            let connection = connect(&self.settings.broker, queue).await;
-            let connection = connection.map_err(|error| chain(&error))?;
-            let subscription = self
-                .subscribe(&connection)
+            let connection = nodes.connect().await.map_err(|error| chain(&error))?;
+            let subscription = timeout(PREPARE_DEADLINE, self.subscribe(&connection))
                 .await
+                .map_err(|_| "the broker did not answer after the connection was made".to_owned())?
                 .map_err(|error| chain(&error))?;
             Ok::<_, String>((connection, subscription))
         };

@@ -13,7 +13,7 @@ use lapin::types::FieldTable;
 use lapin::{Channel, Connection};
 use messages::Envelope;
 
-use crate::connection::{BrokerSettings, chain, connect};
+use crate::connection::{BrokerSettings, Nodes, chain};
 use crate::declare;
 use crate::delivery::{ATTEMPTS, FAILURE_DETAIL, FAILURE_REASON, FIRST_SEEN, header};
 use crate::outgoing::{Original, Outgoing};
@@ -74,7 +74,8 @@ impl DeadLetters {
     /// # Errors
     /// [`DeadLetterError::Connect`] or [`DeadLetterError::Broker`].
     pub async fn connect(settings: &BrokerSettings) -> Result<Self, DeadLetterError> {
-        let connection = connect(settings, "dead-letters")
+        let connection = Nodes::new(settings.clone(), "dead-letters")
+            .connect()
             .await
             .map_err(|error| DeadLetterError::Connect(chain(&error)))?;
         let channel = connection.create_channel().await?;

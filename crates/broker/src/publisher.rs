@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::connection::{Backoff, BrokerSettings, chain, connect};
+use crate::connection::{Backoff, BrokerSettings, Nodes, PREPARE_DEADLINE, chain};
 use crate::declare;
 use crate::outgoing::Outgoing;
 use crate::topology::Lane;
@@ -85,7 +85,8 @@ impl Publisher {
         let (sender, live) = watch::channel(None);
         let stop = CancellationToken::new();
         let deadline = settings.publish_deadline;
-        tokio::spawn(supervise(settings, sender, stop.clone()));
+        let nodes = Nodes::new(settings, "publisher");
+        tokio::spawn(supervise(nodes, sender, stop.clone()));
         Self {
             live,
             deadline,
@@ -178,10 +179,8 @@ impl Publisher {
 }
 
 impl Live {
-    async fn open(settings: &BrokerSettings) -> Result<Self, String> {
-        let connection = connect(settings, "publisher")
-            .await
-            .map_err(|error| chain(&error))?;
+    async fn open(nodes: &mut Nodes) -> Result<Self, String> {
+        let connection = nodes.connect().await.map_err(|error| chain(&error))?;
         let prepare = async {
             // A broker that comes back still has the topology: it is declared once more when
             // publishing goes on, not before.
@@ -199,7 +198,10 @@ impl Live {
             }
             lapin::Result::Ok((channels, declared_before))
         };
-        let (channels, declared_before) = prepare.await.map_err(|error| chain(&error))?;
+        let (channels, declared_before) = timeout(PREPARE_DEADLINE, prepare)
+            .await
+            .map_err(|_| "the broker did not answer after the connection was made".to_owned())?
+            .map_err(|error| chain(&error))?;
         Ok(Self {
             connection,
             channels,
@@ -295,7 +297,7 @@ impl Live {
 
 /// Keeps one connection alive until the last publisher is gone.
 async fn supervise(
-    settings: BrokerSettings,
+    mut nodes: Nodes,
     sender: watch::Sender<Option<Arc<Live>>>,
     stop: CancellationToken,
 ) {
@@ -303,7 +305,7 @@ async fn supervise(
     loop {
         let opened = tokio::select! {
             () = stop.cancelled() => return,
-            opened = Live::open(&settings) => opened,
+            opened = Live::open(&mut nodes) => opened,
         };
         match opened {
             Ok(live) => {

@@ -10,15 +10,19 @@ pub const WAIT_SECONDS: RangeInclusive<u32> = 5..=300;
 /// The wait where neither `MESSAGE_BATCH_WAIT_TIME` nor `/batch-config` says otherwise, in seconds.
 pub const DEFAULT_WAIT_SECONDS: u32 = 30;
 
-/// `AMQP_URL`: the broker. Defaults to the RabbitMQ that `./dev` starts.
+/// `AMQP_URL`: the broker, or the nodes of its cluster, separated by commas. Defaults to the
+/// RabbitMQ that `./dev` starts.
 pub fn amqp_url(environment: &mut Environment) -> Secret {
     let default = "amqp://millrace:millrace@127.0.0.1:5682/%2f";
     let url = environment
         .secret("AMQP_URL")
         .unwrap_or_else(|| Secret::new(default));
-    let address = url.expose();
-    if !address.starts_with("amqp://") && !address.starts_with("amqps://") {
-        environment.problem("AMQP_URL", "must start with amqp:// or amqps://");
+    let amqp = |node: &str| node.starts_with("amqp://") || node.starts_with("amqps://");
+    if !url.expose().split(',').map(str::trim).all(amqp) {
+        environment.problem(
+            "AMQP_URL",
+            "must be amqp:// or amqps:// addresses, separated by commas (a comma in a password is %2C)",
+        );
     }
     url
 }
@@ -76,4 +80,29 @@ pub fn wait_seconds(environment: &mut Environment) -> u32 {
         DEFAULT_WAIT_SECONDS,
         WAIT_SECONDS,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::amqp_url;
+    use crate::Environment;
+
+    fn problem_with(url: &str) -> Option<String> {
+        let mut environment = Environment::from_pairs([("AMQP_URL", url)]);
+        amqp_url(&mut environment);
+        environment.finish().err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_broker_is_one_address_or_one_for_each_node() {
+        let two = "amqps://me:secret@one/millrace, amqps://me:secret@two/millrace";
+        for url in ["amqp://127.0.0.1", two] {
+            assert_eq!(problem_with(url), None, "{url}");
+        }
+        for url in ["one:5672", "amqp://one,two", "amqp://me:sec,ret@one"] {
+            let problem = problem_with(url).unwrap();
+            assert!(problem.contains("AMQP_URL must be"), "{problem}");
+            assert!(!problem.contains("ret@"), "no secret is shown: {problem}");
+        }
+    }
 }

@@ -7,7 +7,7 @@ use test_support::eventually;
 use tokio_util::sync::CancellationToken;
 
 use crate::proxy::{Network, Proxy};
-use crate::stage::{QUEUE, SOON, Stage, event, ready, settings_at};
+use crate::stage::{QUEUE, SOON, Stage, done, event, ready, settings_at};
 
 const DEADLINE: Duration = Duration::from_millis(500);
 
@@ -60,6 +60,34 @@ async fn a_cut_connection_fails_publishing_within_the_deadline_and_heals() {
         arrived = stage.take(QUEUE.name()).await.id();
     }
     assert_eq!(arrived, "after");
+}
+
+/// Two addresses of one broker stand for two nodes of a cluster (for a real one see `cluster`).
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_loses_one_node_goes_to_the_next() {
+    let stage = Stage::start().await;
+    let url = stage.broker.amqp_url();
+    let nodes = [Proxy::before(url).await, Proxy::before(url).await];
+    let addresses = nodes.each_ref().map(|node| node.url(url)).join(", ");
+    let publisher = Publisher::start(settings_at(&addresses, DEADLINE));
+    let reading = stage
+        .read_with(|settings| settings.broker.url = addresses, |_, _| done())
+        .await;
+    for away in [0, 1, 0] {
+        nodes[away].set(Network::Cut);
+        publishes_again(&publisher).await;
+        let handled = reading.diary.ids().len();
+        eventually("what comes now is read", SOON, async || {
+            stage.put("read").await;
+            match reading.diary.ids().len() {
+                more if more > handled + 1 => Ok(()),
+                other => Err(other),
+            }
+        })
+        .await;
+        nodes[away].set(Network::Up);
+    }
+    reading.stop().await;
 }
 
 /// Half-open: the other side is gone and nobody says so.
