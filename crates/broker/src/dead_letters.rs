@@ -97,7 +97,9 @@ impl DeadLetters {
         let mut found = Vec::new();
         let mut parked = std::pin::pin!(parked_messages(&channel, lot).await?);
         while let Some(delivery) = parked.next().await {
-            found.push(DeadLetter::read(&delivery?));
+            let delivery = delivery?;
+            let event = Envelope::decode(&delivery.data).ok();
+            found.push(DeadLetter::read(&delivery, event.as_ref()));
         }
         put_back(&channel, lot, found.len()).await?;
         Ok(found)
@@ -141,7 +143,8 @@ impl DeadLetters {
         let mut parked = std::pin::pin!(parked_messages(&channel, lot).await?);
         while let Some(delivery) = parked.next().await {
             let delivery = delivery?;
-            let letter = DeadLetter::read(&delivery);
+            let event = Envelope::decode(&delivery.data).ok();
+            let letter = DeadLetter::read(&delivery, event.as_ref());
             if !chosen(&letter) {
                 left += 1;
                 continue;
@@ -149,8 +152,7 @@ impl DeadLetters {
             if let Some(publisher) = publisher {
                 let original = Original {
                     body: &delivery.data,
-                    message_id: letter.id.clone(),
-                    event_type: letter.event_type.clone(),
+                    event: event.as_ref(),
                 };
                 publisher
                     .publish(&Outgoing::replayed(lot, &original))
@@ -165,12 +167,11 @@ impl DeadLetters {
 }
 
 impl DeadLetter {
-    fn read(delivery: &Delivery) -> Self {
-        let event = Envelope::decode(&delivery.data).ok();
+    fn read(delivery: &Delivery, event: Option<&Envelope>) -> Self {
         Self {
-            id: event.as_ref().map(|event| event.id.clone()),
-            event_type: event.as_ref().map(|event| event.event_type.clone()),
-            traceparent: event.and_then(|event| event.traceparent),
+            id: event.map(|event| event.id.clone()),
+            event_type: event.map(|event| event.event_type.clone()),
+            traceparent: event.and_then(|event| event.traceparent.clone()),
             reason: header(delivery, FAILURE_REASON),
             detail: header(delivery, FAILURE_DETAIL),
             attempts: header(delivery, ATTEMPTS),

@@ -13,7 +13,7 @@ use crate::topology::{DELIVERY_LIMIT, EVENTS, Lane, QUEUES, UNROUTED, WorkQueue}
 /// message after 20 of them unless the queue says otherwise.
 const PARKED_DELIVERY_LIMIT: i64 = 1_000_000;
 
-/// Declares everything but the lanes that come into being on first use. Harmless when repeated.
+/// Declares everything but the lanes, which come into being on first use. Harmless when repeated.
 ///
 /// # Errors
 /// Whatever the broker refuses, in particular `PRECONDITION_FAILED` when a queue of the same name
@@ -42,9 +42,6 @@ pub(crate) async fn declare(channel: &Channel) -> lapin::Result<()> {
         for event_type in work_queue.event_types() {
             bind(channel, work_queue.name(), EVENTS, event_type).await?;
         }
-    }
-    for lane in Lane::RETRY {
-        declare_lane(channel, lane).await?;
     }
     Ok(())
 }

@@ -15,6 +15,9 @@ pub(crate) const FAILURE_DETAIL: &str = "x-failure-detail";
 /// How many attempts were made before it was parked.
 pub(crate) const ATTEMPTS: &str = "x-attempts";
 
+/// The trace that the message belongs to, as tools for traces want it.
+pub(crate) const TRACE_ID: &str = "x-trace-id";
+
 /// Which try of a message this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attempt {

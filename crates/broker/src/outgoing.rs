@@ -56,7 +56,7 @@ impl Outgoing {
     pub(crate) fn replayed(lot: ParkingLot, original: &Original<'_>) -> Self {
         let (exchange, routing_key) = match lot {
             ParkingLot::Of(queue) => (QUEUES, queue.name().to_owned()),
-            ParkingLot::Unrouted => (EVENTS, original.event_type.clone().unwrap_or_default()),
+            ParkingLot::Unrouted => (EVENTS, original.event_type().unwrap_or_default()),
         };
         Self::from_original(exchange.to_owned(), routing_key, None, original)
     }
@@ -98,8 +98,8 @@ impl Outgoing {
             routing_key,
             lane,
             body: original.body.to_vec(),
-            message_id: original.message_id.clone(),
-            event_type: original.event_type.clone(),
+            message_id: original.event.map(|event| event.id.clone()),
+            event_type: original.event_type(),
             headers: Vec::new(),
         }
     }
@@ -129,11 +129,17 @@ impl Outgoing {
     }
 }
 
-/// What is kept of a message that was read and goes out again unchanged.
+/// A message that was read and goes out again unchanged.
 pub(crate) struct Original<'a> {
     pub(crate) body: &'a [u8],
-    pub(crate) message_id: Option<String>,
-    pub(crate) event_type: Option<String>,
+    /// What the body says, where it can be read.
+    pub(crate) event: Option<&'a Envelope>,
+}
+
+impl Original<'_> {
+    fn event_type(&self) -> Option<String> {
+        self.event.map(|event| event.event_type.clone())
+    }
 }
 
 /// AMQP's short strings hold at most 255 bytes; the body holds the full value.

@@ -132,8 +132,7 @@ impl<H: Handler> Worker<H> {
         };
         let original = Original {
             body: &delivery.data,
-            message_id: event.as_ref().map(|event| event.id.clone()),
-            event_type: event.as_ref().map(|event| event.event_type.clone()),
+            event: event.as_deref(),
         };
         let (messages, outcome) = match self.plan(verdict, event.as_ref(), attempt, &original).await
         {
@@ -221,9 +220,8 @@ impl<H: Handler> Worker<H> {
             Verdict::Duplicate(follow_ups) => (follow_ups, Outcome::new("duplicate")),
             Verdict::Skipped(reason) => (Vec::new(), Outcome::new("skipped").because(reason, "")),
             Verdict::RetryLater { failure, delay } if !attempt.is_last() => {
-                // A provider that asks for a longer wait than ours gets it.
-                let lane = Lane::for_attempt(attempt.number)
-                    .max(delay.map_or(Lane::seconds(1), Lane::at_least));
+                let id = original.event.map_or("", |event| event.id.as_str());
+                let lane = Lane::for_retry(attempt.number, delay, id);
                 let outcome = Outcome::new("retry").because(failure.reason, &failure.detail);
                 (vec![again(lane, attempt.number)], outcome)
             }
@@ -236,7 +234,7 @@ impl<H: Handler> Worker<H> {
                     .unwrap_or_default();
                 if waited < SNOOZE_LIMIT {
                     let outcome = Outcome::new("snoozed").because(reason, "");
-                    let lane = Lane::for_snooze(delay);
+                    let lane = Lane::at_least(delay);
                     (vec![again(lane, attempt.number - 1)], outcome)
                 } else {
                     let days = SNOOZE_LIMIT.as_secs() / 86_400;

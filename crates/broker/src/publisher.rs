@@ -206,7 +206,7 @@ impl Live {
             connection,
             channels,
             next: AtomicUsize::new(0),
-            lanes: Mutex::new(Lane::RETRY.into_iter().collect()),
+            lanes: Mutex::default(),
             broken: CancellationToken::new(),
             declared_before,
         })

@@ -4,6 +4,7 @@
 //! `docs/adr/`.
 
 use std::fmt::Write as _;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
 use messages::event_type;
@@ -140,22 +141,20 @@ impl From<WorkQueue> for ParkingLot {
 }
 
 /// A delay lane: a fanout exchange and a queue with one TTL, which hands each message to the work
-/// queue named by its routing key.
+/// queue named by its routing key. Declared on first use, and then there for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Lane {
     seconds: u32,
 }
 
-impl Lane {
-    /// The lanes for retries. They exist always; any other lane is declared on first use.
-    pub const RETRY: [Self; 5] = [
-        Self::seconds(5),
-        Self::seconds(30),
-        Self::seconds(120),
-        Self::seconds(600),
-        Self::seconds(3600),
-    ];
+/// The waits after the first, second, ... failure, in seconds.
+const RETRIES: [u32; 5] = [5, 30, 120, 600, 3600];
 
+/// The waits to which any other wait is rounded up, in seconds. Nothing that anybody asks for hides
+/// a message for longer than the longest of them.
+const WAITS: [u32; 13] = [1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 900, 1800, 3600];
+
+impl Lane {
     /// The lane that delays by this many whole seconds, at least one.
     #[must_use]
     pub const fn seconds(seconds: u32) -> Self {
@@ -167,29 +166,25 @@ impl Lane {
     /// The shortest of a few lanes that is at least as long as `delay`, or an hour. A lane is a queue
     /// that never goes away, so arbitrary delays must not make arbitrary lanes.
     #[must_use]
-    pub fn for_snooze(delay: Duration) -> Self {
-        const SECONDS: [u32; 13] = [1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 900, 1800, 3600];
-        let seconds = SECONDS
+    pub fn at_least(delay: Duration) -> Self {
+        let seconds = WAITS
             .into_iter()
             .find(|seconds| Duration::from_secs((*seconds).into()) >= delay);
         Self::seconds(seconds.unwrap_or(3600))
     }
 
-    /// The retry lane for the failure number `attempt` (from 1).
+    /// The lane for the failure number `attempt` (from 1) of a message: its usual wait, or the longer
+    /// one that the provider `asked` for, up to an hour. Messages that failed together don't come
+    /// back together: one of three neighbouring lanes is taken, as the message's id falls.
     #[must_use]
-    pub fn for_attempt(attempt: u32) -> Self {
-        let index = (attempt.max(1) - 1).min(Self::RETRY.len() as u32 - 1);
-        Self::RETRY[index as usize]
-    }
-
-    /// The shortest retry lane that is at least as long as `delay`, or the longest one.
-    #[must_use]
-    pub fn at_least(delay: Duration) -> Self {
-        let [.., longest] = Self::RETRY;
-        Self::RETRY
-            .into_iter()
-            .find(|lane| lane.delay() >= delay)
-            .unwrap_or(longest)
+    pub fn for_retry(attempt: u32, asked: Option<Duration>, message_id: &str) -> Self {
+        let failures = (attempt.max(1) as usize - 1).min(RETRIES.len() - 1);
+        let usual = Self::seconds(RETRIES[failures]);
+        let Self { seconds } = asked.map_or(usual, |asked| usual.max(Self::at_least(asked)));
+        let mut hasher = DefaultHasher::new();
+        (message_id, attempt).hash(&mut hasher);
+        let steps = (hasher.finish() % 3) as u32;
+        Self::seconds(seconds + steps * (seconds / 10).max(1))
     }
 
     /// How long the lane holds a message.
@@ -230,16 +225,12 @@ pub fn markdown() -> String {
         row(&parking_lot, "what a worker parked", "", "");
     }
     row(UNROUTED, "what no exchange could route", "", "");
-    for lane in Lane::RETRY {
-        let name = lane.name();
-        let delay = format!("{} s", lane.seconds);
-        row(
-            &name,
-            &format!("`{name}` (fanout)"),
-            &delay,
-            "the work queue named by the routing key",
-        );
-    }
+    row(
+        "delay.<n>s",
+        "`delay.<n>s` (fanout)",
+        "n s",
+        "the work queue named by the routing key",
+    );
     page
 }
 
@@ -270,15 +261,33 @@ mod tests {
     }
 
     #[test]
-    fn retries_wait_longer_each_time_and_honour_the_provider() {
-        let waits: Vec<u64> = (1..=7)
-            .map(|attempt| Lane::for_attempt(attempt).delay().as_secs())
-            .collect();
-        assert_eq!(waits, [5, 30, 120, 600, 3600, 3600, 3600]);
-        assert_eq!(Lane::at_least(Duration::from_secs(6)), Lane::seconds(30));
-        assert_eq!(
-            Lane::at_least(Duration::from_secs(90_000)),
-            Lane::seconds(3600)
-        );
+    fn retries_wait_longer_each_time_and_at_most_a_fifth_more_than_usual() {
+        for (attempt, usual) in (1..).zip([5, 30, 120, 600, 3600, 3600, 3600]) {
+            let waits: BTreeSet<Lane> = (0..100)
+                .map(|id| Lane::for_retry(attempt, None, &id.to_string()))
+                .collect();
+            let step = usual / 10;
+            let spread = [0, step.max(1), 2 * step.max(1)].map(|more| Lane::seconds(usual + more));
+            assert_eq!(waits, BTreeSet::from(spread));
+        }
+    }
+
+    #[test]
+    fn a_message_takes_the_same_lane_whoever_retries_it() {
+        let lane = Lane::for_retry(2, None, "id");
+        assert!((0..100).all(|_| Lane::for_retry(2, None, "id") == lane));
+    }
+
+    #[test]
+    fn a_longer_wait_that_the_provider_asks_for_counts_up_to_an_hour() {
+        let longest = |asked| {
+            let asked = Some(Duration::from_secs(asked));
+            let lanes = (0..100).map(|id| Lane::for_retry(2, asked, &id.to_string()));
+            let shortest = lanes.clone().min().unwrap().delay().as_secs();
+            (shortest, lanes.max().unwrap().delay().as_secs())
+        };
+        assert_eq!(longest(3), (30, 36), "a shorter one than ours does not");
+        assert_eq!(longest(61), (120, 144));
+        assert_eq!(longest(86_400), (3600, 4320));
     }
 }

@@ -40,6 +40,11 @@ pub fn link_trace(span: &Span, traceparent: Option<&str>) {
     }
 }
 
+/// The trace's id, 32 hexadecimal digits, out of a valid `traceparent`.
+pub(crate) fn trace_id(traceparent: &str) -> Option<String> {
+    parse(traceparent).map(|context| context.trace_id().to_string())
+}
+
 fn parse(traceparent: &str) -> Option<SpanContext> {
     let mut parts = traceparent.split('-');
     let (version, trace_id, span_id, flags) =
@@ -59,14 +64,14 @@ fn parse(traceparent: &str) -> Option<SpanContext> {
 
 #[cfg(test)]
 mod tests {
-    use super::parse;
+    use super::trace_id;
 
     #[test]
     fn only_a_valid_traceparent_is_followed() {
         let valid = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         assert_eq!(
-            parse(valid).unwrap().trace_id().to_string(),
-            "4bf92f3577b34da6a3ce929d0e0e4736"
+            trace_id(valid).as_deref(),
+            Some("4bf92f3577b34da6a3ce929d0e0e4736")
         );
         for broken in [
             "",
@@ -76,7 +81,7 @@ mod tests {
             "00-4bf92f3577b34da6a3ce929d0e0e473-00f067aa0ba902b7-01",
             "00-zzf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
         ] {
-            assert!(parse(broken).is_none(), "{broken:?}");
+            assert!(trace_id(broken).is_none(), "{broken:?}");
         }
     }
 }

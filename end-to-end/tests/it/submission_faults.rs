@@ -53,7 +53,7 @@ async fn a_rate_limit_is_waited_for_and_costs_nothing(world: World) {
     world.until_job(&job, State::Notified).await;
     assert_eq!(submissions(&world, &job), 1);
     let waited = between_submissions(&world);
-    assert!(waited < Duration::from_secs(10), "{waited:?}");
+    assert!(waited < Duration::from_secs(60), "{waited:?}");
 }
 
 async fn the_wait_that_openai_asks_for_is_honoured(world: World) {

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use broker::{Failure, Verdict};
+use broker::{Failure, Outgoing, Verdict};
 
-use crate::stage::{QUEUE, Stage, done, event};
+use crate::stage::{QUEUE, Stage, done, event, failure};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn unreadable_bytes_are_parked_as_they_are_and_block_nobody() {
@@ -116,6 +116,27 @@ async fn a_handler_that_hangs_is_a_failed_attempt() {
     reading.diary.reaches(2).await;
     reading.stop().await;
     assert_eq!(stage.count(QUEUE.name()).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_parked_message_says_which_trace_tells_its_story() {
+    let stage = Stage::start().await;
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let traced = event("traced").with_traceparent(Some(format!("00-{trace}-00f067aa0ba902b7-01")));
+    stage
+        .publisher
+        .publish_all(&[Outgoing::event(traced), Outgoing::event(event("untraced"))])
+        .await
+        .unwrap();
+    let reading = stage
+        .read(|_, _| async { Verdict::GiveUp(failure()) })
+        .await;
+    for _ in 0..2 {
+        let parked = stage.take(&QUEUE.parking_lot()).await;
+        let expected = (parked.id() == "traced").then_some(trace);
+        assert_eq!(parked.header("x-trace-id").as_deref(), expected);
+    }
+    reading.stop().await;
 }
 
 /// Headers share one frame with the rest; a stack of causes must not make a message unparkable.

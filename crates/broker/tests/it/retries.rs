@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use broker::Verdict;
+use broker::{Lane, Verdict};
 
 use crate::stage::{FOLLOW_UP_QUEUE, QUEUE, Stage, done, failure};
 
@@ -42,7 +42,7 @@ async fn a_failure_comes_again_after_its_lane_with_the_attempt_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_longer_wait_that_the_provider_asks_for_is_honoured() {
+async fn a_longer_wait_that_the_provider_asks_for_is_kept() {
     let stage = Stage::start().await;
     stage.put("throttled").await;
     let reading = stage
@@ -57,7 +57,8 @@ async fn a_longer_wait_that_the_provider_asks_for_is_honoured() {
             },
         )
         .await;
-    let waiting = stage.take("delay.30s").await;
+    let lane = Lane::for_retry(1, Some(Duration::from_secs(6)), "throttled");
+    let waiting = stage.take(&lane.name()).await;
     assert_eq!(waiting.id(), "throttled");
     assert_eq!(waiting.header("x-attempt").unwrap(), "1");
     assert!(waiting.header("x-first-seen").is_some());
@@ -82,10 +83,8 @@ async fn a_shorter_wait_than_ours_is_not() {
             },
         )
         .await;
-    assert_eq!(
-        stage.take("delay.600s").await.header("x-attempt").unwrap(),
-        "4"
-    );
+    let waiting = stage.take(&Lane::for_retry(4, None, "fourth").name()).await;
+    assert_eq!(waiting.header("x-attempt").unwrap(), "4");
     reading.stop().await;
 }
 

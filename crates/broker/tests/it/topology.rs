@@ -1,10 +1,10 @@
 //! The topology as the broker sees it, and as its page describes it.
 
-use broker::{DeadLetters, Publisher, WorkQueue};
+use broker::{DeadLetters, Lane, Outgoing, Publisher, WorkQueue};
 use lapin::options::{BasicGetOptions, BasicRejectOptions};
 use serde_json::json;
 
-use crate::stage::{QUEUE, Stage, ready};
+use crate::stage::{QUEUE, Stage, event, ready};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn declaring_twice_is_harmless() {
@@ -41,6 +41,8 @@ async fn every_queue_that_hands_on_does_so_at_least_once_to_a_named_target() {
             json!({"x-queue-type": "quorum", "x-delivery-limit": 1_000_000})
         );
     }
+    let timer = Outgoing::delayed(Lane::seconds(30), QUEUE, event("timer"));
+    stage.publisher.publish(&timer).await.unwrap();
     assert_eq!(
         stage.broker.queue("delay.30s")["arguments"],
         json!({
