@@ -67,6 +67,7 @@ impl App {
         let subject = subject.unwrap_or("-").to_owned();
         self.effects.push(Effect {
             number: self.next_number(),
+            at: now_text(),
             kind,
             subject,
             detail,

@@ -36,6 +36,8 @@ pub enum EffectKind {
 pub struct Effect {
     /// Its place in the order of everything that happened in this sandbox.
     pub number: u64,
+    /// When it happened, RFC 3339.
+    pub at: String,
     /// What happened.
     pub kind: EffectKind,
     /// To whom or what; `-` when the request named nothing.

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::{Answer, parse};
 use crate::app::{App, lock};
@@ -154,6 +154,25 @@ pub(crate) async fn set_dnd(
     };
     let deliveries = send(&app, webhook, None).await;
     Ok(Json(json!({"contact": shown, "deliveries": deliveries})))
+}
+
+/// An event of a kind that has no route of its own here.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SendEvent {
+    /// As webhooks name it: `OpportunityCreate`.
+    r#type: String,
+    /// The fields of its body, beside those that every webhook has.
+    #[serde(default)]
+    fields: Map<String, Value>,
+}
+
+/// `POST /sandbox/highlevel/events`.
+pub(crate) async fn send_event(State(app): State<Arc<App>>, body: Bytes) -> Answer {
+    let event: SendEvent = parse(&body)?;
+    let webhook = webhook::other(&event.r#type, Value::Object(event.fields));
+    let deliveries = send(&app, webhook, None).await;
+    Ok(Json(json!({"deliveries": deliveries})))
 }
 
 async fn send(

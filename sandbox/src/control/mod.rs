@@ -49,6 +49,7 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
             post(hubspot::change_stage),
         )
         .route("/sandbox/highlevel", post(highlevel::set))
+        .route("/sandbox/highlevel/events", post(highlevel::send_event))
         .route(
             "/sandbox/highlevel/contacts",
             post(highlevel::create_contact),

@@ -226,3 +226,16 @@ async fn a_new_contact_is_announced() {
     );
     assert_eq!(event["firstName"], "Ada");
 }
+
+#[tokio::test]
+async fn an_event_of_any_kind_is_sent_signed() {
+    let world = World::start().await;
+    let event = json!({"type": "OpportunityCreate", "fields": {"id": "o1"}});
+    world.control("/sandbox/highlevel/events", &event).await;
+    let webhook = world.gateway.delivered(1).await.remove(0);
+    assert_signed(&webhook);
+    let event = webhook.json();
+    assert_eq!(event["type"], "OpportunityCreate");
+    assert_eq!(event["id"], "o1");
+    assert!(event["webhookId"].is_string());
+}

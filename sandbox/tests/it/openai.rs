@@ -155,6 +155,22 @@ async fn a_scripted_ending_is_kept() {
 }
 
 #[tokio::test]
+async fn an_ending_waits_for_its_company_and_a_deleted_response_is_gone() {
+    let world = World::start().await;
+    for company in ["Acme Mills", "Bolt Works"] {
+        let ending = json!({"status": "completed", "deleted": true, "company": company});
+        world.control("/sandbox/openai/next", &ending).await;
+    }
+    let (_, gone) = post(&world, &research("job-1")).await;
+    let (_, kept) = post(&world, &research("job-2")).await;
+    world.gateway.delivered(2).await;
+    for (response, status) in [(gone, 404), (kept, 200)] {
+        let path = format!("responses/{}", response["id"].as_str().unwrap());
+        assert_eq!(get(&world, &path).await.0, status);
+    }
+}
+
+#[tokio::test]
 async fn a_cancelled_response_stays_cancelled() {
     let world =
         World::with(|config| config.research_time = std::time::Duration::from_secs(60)).await;

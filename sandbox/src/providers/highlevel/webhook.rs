@@ -49,6 +49,11 @@ pub(crate) fn dnd_updated(contact: &Contact) -> Webhook {
     webhook("ContactDndUpdate", contact.show())
 }
 
+/// An event of any other kind, as the account's owner may have subscribed to it.
+pub(crate) fn other(event: &str, body: Value) -> Webhook {
+    webhook(event, body)
+}
+
 fn webhook(event: &str, mut body: Value) -> Webhook {
     let id = Uuid::new_v4().to_string();
     body["type"] = json!(event);

@@ -90,10 +90,11 @@ async fn create(State(app): State<Arc<App>>, body: Bytes) -> Answer {
 async fn start_research(app: &Arc<App>, request: &CreateResponse, response: Value) -> Value {
     let company = Company::find(&request.whole_text());
     let id = response["id"].as_str().unwrap_or_default().to_owned();
-    let ending = lock(&app.openai).next_ending();
+    let ending = lock(&app.openai).next_ending(&company.name);
     store_response(app, response.clone());
     let job_id = request.metadata.get("job_id").and_then(Value::as_str);
-    let detail = json!({"response_id": id, "company": company.name});
+    let detail =
+        json!({"response_id": id, "company": company.name, "ending": ending.status.name()});
     app.effect(EffectKind::ResearchSubmissions, job_id, detail);
 
     if app.webhooks.mode(Provider::OpenAi).deliver == Deliver::BeforeAnswer {
@@ -132,6 +133,9 @@ fn end(app: &Arc<App>, id: &str, company: &Company, ending: &Ending) -> Option<F
             return None;
         }
         object::finish(response, company, ending);
+        if ending.deleted {
+            store.responses.remove(id);
+        }
     }
     Some(webhooks::send(app, webhook(id, ending.status.name()), None))
 }

@@ -27,6 +27,12 @@ pub(crate) struct Ending {
     /// How long it takes, in place of the usual time.
     #[serde(default)]
     pub(crate) after_ms: Option<u64>,
+    /// Whether OpenAI deletes the response at its end, so that nobody can fetch it.
+    #[serde(default)]
+    pub(crate) deleted: bool,
+    /// The company whose research ends like this; that of any company when left out.
+    #[serde(default)]
+    pub(crate) company: Option<String>,
     /// How many responses end like this (default 1).
     #[serde(default = "once")]
     pub(crate) times: u32,
@@ -54,16 +60,18 @@ impl FinalStatus {
 }
 
 impl OpenAiStore {
-    /// How the response that is being created ends.
-    pub(crate) fn next_ending(&mut self) -> Ending {
-        let Some(ending) = self.endings.front_mut() else {
+    /// How the response on this company that is being created ends.
+    pub(crate) fn next_ending(&mut self, company: &str) -> Ending {
+        let fits = |ending: &Ending| ending.company.as_deref().is_none_or(|name| name == company);
+        let Some(place) = self.endings.iter().position(fits) else {
             return Ending::default();
         };
+        let ending = &mut self.endings[place];
         let taken = ending.clone();
         if ending.times > 1 {
             ending.times -= 1;
         } else {
-            self.endings.pop_front();
+            self.endings.remove(place);
         }
         taken
     }
@@ -76,6 +84,8 @@ impl Default for Ending {
             code: None,
             text: None,
             after_ms: None,
+            deleted: false,
+            company: None,
             times: 1,
         }
     }
