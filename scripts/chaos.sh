@@ -21,6 +21,16 @@ chaos() {
     with_machine_lock prepare_and_run_chaos
 }
 
+# short_chaos: the fault program as a part of ./dev test, with seeds that stay the same, on either database.
+short_chaos() {
+    if ! has_rabbitmq || [[ -z $(postgres_programs) ]]; then
+        note "no fault program: it kills and starts RabbitMQ and PostgreSQL itself, and they are not installed here"
+        return
+    fi
+    chaos --seed 1 --minutes 0.5 --events 120 --faults 8 --database sqlite
+    chaos --seed 2 --minutes 0.5 --events 120 --faults 10
+}
+
 # with_machine_lock COMMAND...: one fault program at a time on this machine, whichever clone it is of. A server
 # that has just been killed leaves its port to whoever asks next, and two runs would take each other's times.
 with_machine_lock() {
@@ -42,26 +52,26 @@ with_machine_lock() {
 prepare_and_run_chaos() {
     # The same scripts as for the other private servers, with other folders and therefore other ports.
     local folder="$state/chaos" status=0 rabbitmq="$state/chaos/rabbitmq" postgres="$state/chaos/postgres"
-    local database=() amqp_port management_port
+    local database=() nodes=()
     # Whoever answers to this password is the node of this run.
     local rabbitmq_password
     rabbitmq_password=$(random_secret)
     stop_left_over "$folder"
     stop_chaos_postgres
-    rm -rf "$folder/programs" "$folder/logs" "$folder"/rabbitmq/{data,ports} "$folder"/millrace.db*
+    rm -rf "$folder/programs" "$folder/logs" "$rabbitmq" "$folder"/millrace.db*
     mkdir -p "$folder/programs" "$folder/logs" "$rabbitmq" "$postgres"
     chmod 700 "$rabbitmq" # of the Erlang cookie
     # A build during the run must not put other programs in the place of those that are started again.
     cp "$programs/millrace-chaos" "$programs/millrace-gateway" "$programs/millrace-worker" "$folder/programs/"
-    write_chaos_broker "$folder/broker"
+    write_chaos_broker
     if [[ " ${arguments[*]} " != *sqlite* ]]; then
         write_chaos_database "$folder/database"
         database=(--database-program "$folder/database" --database-port "$postgres_port")
     fi
     step "Chaos"
     "$folder/programs/millrace-chaos" "${arguments[@]}" --folder "$folder" --programs "$folder/programs" \
-        --broker-program "$folder/broker" --amqp-port "$amqp_port" --management-port "$management_port" \
-        --broker-password "$rabbitmq_password" "${database[@]}" 9>&- || status=$?
+        --broker-control "$root/scripts/rabbitmq-node" --broker-password "$rabbitmq_password" \
+        "${nodes[@]}" "${database[@]}" 9>&- || status=$?
     stop_left_over "$folder"
     stop_chaos_postgres
     # Its port mapper was started for it alone and would stay for ever.
@@ -71,16 +81,29 @@ prepare_and_run_chaos() {
     good "Nothing was lost and nothing was done twice"
 }
 
-# write_chaos_broker FILE: a program that becomes a RabbitMQ node of its own.
+# write_chaos_broker: programs that become the RabbitMQ nodes of this run, and in the array nodes what the fault
+# program must know of them.
 write_chaos_broker() {
     install_rabbitmq ||
         fail "./dev chaos kills and starts RabbitMQ itself, so it must be installed: apt-get install rabbitmq-server"
+    # The program waits for quiet by the figures of the management API; usually they are up to five seconds old.
+    local settings=(user="$rabbitmq_user" password="$rabbitmq_password" setting='collect_statistics_interval = 1000')
+    if [[ " ${arguments[*]} " == *" --cluster "* ]]; then
+        write_cluster_programs "$rabbitmq" "${settings[@]}"
+        local place
+        for place in 0 1 2; do
+            nodes+=(--broker-program "$rabbitmq/node-$((place + 1))" --broker-folder "$rabbitmq/$((place + 1))"
+                --amqp-port "${cluster_amqp_ports[place]}" --management-port "${cluster_management_ports[place]}")
+        done
+        return
+    fi
     # Far from those of ./dev test: a killed node's ports are free for a while, and other clones look for free ones.
     choose_rabbitmq_ports 2000
-    # The program waits for quiet by the figures of the management API; usually they are up to five seconds old.
-    write_node_program "$1" folder="$rabbitmq" amqp_port="$amqp_port" management_port="$management_port" \
-        prometheus_port="$prometheus_port" distribution_port="$distribution_port" epmd_port="$epmd_port" \
-        user="$rabbitmq_user" password="$rabbitmq_password" setting='collect_statistics_interval = 1000'
+    write_node_program "$rabbitmq/node-1" folder="$rabbitmq/1" amqp_port="$amqp_port" \
+        management_port="$management_port" prometheus_port="$prometheus_port" \
+        distribution_port="$distribution_port" epmd_port="$epmd_port" "${settings[@]}"
+    nodes=(--broker-program "$rabbitmq/node-1" --broker-folder "$rabbitmq/1"
+        --amqp-port "$amqp_port" --management-port "$management_port")
 }
 
 # write_chaos_database FILE: starts an empty PostgreSQL of its own, and writes a program that stops and

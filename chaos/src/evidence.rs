@@ -1,6 +1,8 @@
 //! What everybody outside of Millrace saw, and where Millrace says that everything stands.
 
+mod chat;
 mod collect;
+mod research;
 
 use std::collections::BTreeMap;
 
@@ -13,8 +15,16 @@ pub use collect::collect;
 pub struct Evidence {
     /// What contacts wrote.
     pub messages: Vec<Message>,
+    /// What forbids replies.
+    pub silences: Vec<Silence>,
     /// The research that deals and clients wished for.
     pub wishes: Vec<Wish>,
+    /// Events that nobody here reads.
+    pub unknown: Vec<Kept>,
+    /// Messages in work queues that are no event.
+    pub unreadable: Vec<Kept>,
+    /// Calls of operators: how many were made, and how many answered.
+    pub calls: (usize, usize),
     /// Replies that the model was asked for.
     pub reply_requests: Vec<ReplyRequest>,
     /// Messages that went out to contacts, in their order.
@@ -27,9 +37,13 @@ pub struct Evidence {
     pub notes: BTreeMap<String, usize>,
     /// How many notifications of a finished document came for each job.
     pub notifications: BTreeMap<String, usize>,
+    /// How many notifications of failed research came for each job.
+    pub failures: BTreeMap<String, usize>,
     /// What is parked.
     pub parked: Vec<ParkedMessage>,
-    /// Where the batch of each stored message stands, by the message's text.
+    /// The batch of each stored question, by the question's number.
+    pub batch_of: BTreeMap<u32, String>,
+    /// All batches by their id.
     pub batches: BTreeMap<String, Batch>,
     /// All jobs by their id.
     pub jobs: BTreeMap<String, Job>,
@@ -38,12 +52,39 @@ pub struct Evidence {
 /// A message that a contact wrote.
 #[derive(Debug, Clone)]
 pub struct Message {
-    /// What it says; no other message says the same, or has it as a part.
-    pub text: String,
+    /// The number of its question.
+    pub number: u32,
     /// Who wrote it.
     pub contact: String,
     /// Whether the gateway answered 2xx.
     pub accepted: bool,
+}
+
+/// Something after which a contact gets no reply.
+#[derive(Debug, Clone)]
+pub struct Silence {
+    /// What it is.
+    pub cause: Cause,
+    /// The contact.
+    pub contact: String,
+    /// Whether the gateway answered 2xx.
+    pub accepted: bool,
+    /// When it was said, where that matters; what was said later may be answered.
+    pub said_at: Option<DateTime<Utc>>,
+    /// From when on no reply may be begun: it has been stored, and no fault delays those who were
+    /// about to send. `None` when it has not been stored.
+    pub in_force: Option<DateTime<Utc>>,
+}
+
+/// Why a contact gets no reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// The contact has opted out.
+    OptOut,
+    /// The contact is not to be disturbed.
+    DoNotDisturb,
+    /// A person has answered what the contact wrote before.
+    AnswerByHand,
 }
 
 /// Research that somebody wished for.
@@ -57,6 +98,19 @@ pub struct Wish {
     pub job: Option<String>,
     /// Whether the gateway answered 2xx.
     pub accepted: bool,
+    /// Whether OpenAI was told to end it so that there may be no document.
+    pub may_fail: bool,
+}
+
+/// Something that is kept for a person, and no more.
+#[derive(Debug, Clone)]
+pub struct Kept {
+    /// For people.
+    pub name: String,
+    /// Whether it was taken.
+    pub accepted: bool,
+    /// Whether it is where it should be.
+    pub is_there: bool,
 }
 
 /// A reply that the model was asked for.
@@ -64,10 +118,10 @@ pub struct Wish {
 pub struct ReplyRequest {
     /// The batch.
     pub batch: String,
-    /// Everything that the model was shown.
-    pub shown: String,
-    /// The last item that it was shown: what the reply answers.
-    pub answers: String,
+    /// The numbers of all questions that the model was shown.
+    pub shown: Vec<u32>,
+    /// Those in the last item that holds any: what the reply answers.
+    pub answers: Vec<u32>,
 }
 
 /// A message that went out to a contact.
@@ -77,6 +131,8 @@ pub struct Reply {
     pub contact: String,
     /// What it says.
     pub text: String,
+    /// When it went out.
+    pub at: DateTime<Utc>,
     /// The batches for which the model had made this text.
     pub batches: Vec<String>,
 }
@@ -93,6 +149,8 @@ pub struct Submission {
     pub outcome_unknown: bool,
     /// When the gateway accepted the webhook of its end.
     pub told_at: Option<DateTime<Utc>>,
+    /// Whether it ended without a result, so that another one is wanted.
+    pub in_vain: bool,
 }
 
 /// A message in a parking lot.
@@ -111,12 +169,18 @@ pub struct ParkedMessage {
 /// Where a batch stands.
 #[derive(Debug, Clone)]
 pub struct Batch {
-    /// Its id.
-    pub id: String,
+    /// Its contact.
+    pub contact: String,
     /// Its state.
     pub state: String,
     /// Why it ended so.
     pub reason: Option<String>,
+    /// When its first message was said.
+    pub begun_at: DateTime<Utc>,
+    /// When somebody began to send its reply.
+    pub claimed_at: Option<DateTime<Utc>>,
+    /// The contact's next batch.
+    pub next: Option<String>,
 }
 
 /// Where a job stands.

@@ -1,20 +1,20 @@
 //! Proves that Millrace loses nothing and does nothing twice, by making everything go wrong.
 //!
-//! A run starts the real programs (a gateway, two workers, RabbitMQ, PostgreSQL), with the sandbox
-//! as the providers, lets events of both flows come in, and carries out a schedule of faults that a
-//! seed decides. When all is quiet again it compares what the gateway accepted with what the
+//! A run starts the real programs (two gateways, two workers, RabbitMQ, PostgreSQL), with the
+//! sandbox as the providers, lets events of both flows come in, and carries out a schedule of faults
+//! that a seed decides. When all is quiet again it compares what the gateways accepted with what the
 //! sandbox saw. There is no test double inside Millrace: the faults strike processes, connections
 //! and providers. `docs/reliability.md` says what a run covers.
 //!
 //! - [`schedule`]: which event and which fault happens when
 //! - [`World`]: everything that runs, and how it is killed and started again
-//! - [`events`], [`faults`]: carry the schedule out
+//! - [`events`], [`faults`]: carry the schedule out; [`relay`], [`proxy`]: what stands between the parts
 //! - [`settle`]: waits until nothing moves any more
 //! - [`evidence`]: what everybody outside saw; [`account`]: what that means
 //! - [`report`]: the tables
 
 pub mod account;
-pub mod broker;
+mod broker;
 pub mod events;
 pub mod evidence;
 pub mod faults;
@@ -29,6 +29,7 @@ pub mod report;
 pub mod run;
 pub mod schedule;
 pub mod settle;
+pub mod subject;
 pub mod world;
 
 pub use options::{Database, Options};

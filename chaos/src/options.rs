@@ -23,9 +23,18 @@ pub struct Options {
     /// Two workers on PostgreSQL, or one on SQLite.
     #[arg(long, value_enum, default_value_t = Database::Postgres)]
     pub database: Database,
+    /// Three RabbitMQ nodes in place of one; any of them is killed and comes back.
+    #[arg(long)]
+    pub cluster: bool,
     /// How long to wait for quiet at the end, in seconds.
-    #[arg(long, default_value_t = 420)]
+    #[arg(long, default_value_t = 600)]
     pub settle: u64,
+    /// A run that misses a target for the time to recover fails too.
+    #[arg(long)]
+    pub strict_times: bool,
+    /// Does damage behind Millrace's back halfway through; the run passes if the account reports it.
+    #[arg(long)]
+    pub sabotage: bool,
 
     /// Where this run keeps its state.
     #[arg(long, hide = true)]
@@ -33,16 +42,22 @@ pub struct Options {
     /// Where millrace-gateway and millrace-worker are.
     #[arg(long, hide = true)]
     pub programs: PathBuf,
-    /// Becomes the RabbitMQ node of this run.
+    /// Becomes a RabbitMQ node of this run; given once for each node, as are the three below.
+    #[arg(long, hide = true, required = true)]
+    pub broker_program: Vec<PathBuf>,
+    /// The node's own folder.
+    #[arg(long, hide = true, required = true)]
+    pub broker_folder: Vec<PathBuf>,
+    /// Where the node listens for AMQP.
+    #[arg(long, hide = true, required = true)]
+    pub amqp_port: Vec<u16>,
+    /// Where the node listens for its management API.
+    #[arg(long, hide = true, required = true)]
+    pub management_port: Vec<u16>,
+    /// `scripts/rabbitmq-node`, for rabbitmqctl.
     #[arg(long, hide = true)]
-    pub broker_program: PathBuf,
-    /// Where that node listens for AMQP.
-    #[arg(long, hide = true)]
-    pub amqp_port: u16,
-    /// Where that node listens for its management API.
-    #[arg(long, hide = true)]
-    pub management_port: u16,
-    /// The password by which that node is known to be the one of this run.
+    pub broker_control: PathBuf,
+    /// The password by which the nodes are known to be those of this run.
     #[arg(long, hide = true)]
     pub broker_password: String,
     /// Stops (`stop`) and starts (`start`) the PostgreSQL server of this run.

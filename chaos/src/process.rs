@@ -49,19 +49,23 @@ impl Process {
         self.child.kill().await.context("SIGKILL")
     }
 
-    /// SIGTERM, and SIGKILL when that has not helped in this time.
+    /// SIGTERM, and SIGKILL when that has not helped in this time. Whether it ended by itself.
     ///
     /// # Errors
     /// When the system refuses.
-    pub async fn stop(&mut self, patience: Duration) -> anyhow::Result<()> {
+    pub async fn stop(&mut self, patience: Duration) -> anyhow::Result<bool> {
         self.signal("TERM").await?;
-        if tokio::time::timeout(patience, self.child.wait())
-            .await
-            .is_err()
-        {
+        let ended = self.ends_within(patience).await;
+        if !ended {
             self.kill().await?;
         }
-        Ok(())
+        Ok(ended)
+    }
+
+    /// Waits for its end, at most this long. Whether it has ended.
+    pub async fn ends_within(&mut self, patience: Duration) -> bool {
+        let end = tokio::time::timeout(patience, self.child.wait());
+        end.await.is_ok()
     }
 
     /// Sends a signal by its name without `SIG`; nothing when the process has ended already.
@@ -85,6 +89,19 @@ impl Process {
     /// When it can't be started.
     pub fn start_again(&mut self) -> anyhow::Result<()> {
         self.child = spawn(&self.program)?;
+        Ok(())
+    }
+
+    /// Starts it again after its end, with one more variable in its environment for this life.
+    ///
+    /// # Errors
+    /// When it can't be started.
+    pub fn start_again_with(&mut self, name: &str, value: &str) -> anyhow::Result<()> {
+        let mut program = self.program.clone();
+        program
+            .environment
+            .insert(name.to_owned(), value.to_owned());
+        self.child = spawn(&program)?;
         Ok(())
     }
 

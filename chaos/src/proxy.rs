@@ -1,5 +1,5 @@
-//! A TCP proxy in front of RabbitMQ or PostgreSQL that can cut every connection, or let nothing
-//! pass while they stay open.
+//! A TCP proxy in front of RabbitMQ or PostgreSQL that can cut every connection, let nothing pass
+//! while they stay open, or let everything come late.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -20,6 +20,8 @@ struct State {
     /// Raised by each cut: connections of an earlier generation end.
     generation: u64,
     frozen: bool,
+    /// How much later everything comes.
+    latency: Duration,
 }
 
 const BUFFER: usize = 16 * 1024;
@@ -53,6 +55,14 @@ impl Proxy {
         self.state.send_modify(|state| state.frozen = true);
         tokio::time::sleep(time).await;
         self.state.send_modify(|state| state.frozen = false);
+    }
+
+    /// Lets everything come later by `latency`, in both directions, for this time.
+    pub async fn slow(&self, latency: Duration, time: Duration) {
+        self.state.send_modify(|state| state.latency = latency);
+        tokio::time::sleep(time).await;
+        let none = Duration::ZERO;
+        self.state.send_modify(|state| state.latency = none);
     }
 }
 
@@ -110,6 +120,10 @@ async fn copy(
         if state.wait_for(|state| !state.frozen).await.is_err() {
             return;
         }
+        let latency = state.borrow().latency;
+        if !latency.is_zero() {
+            tokio::time::sleep(latency).await;
+        }
         if to.write_all(&buffer[..length]).await.is_err() {
             return;
         }
@@ -150,6 +164,21 @@ mod tests {
         assert!(client.read_u8().await.is_err());
         let mut again = TcpStream::connect(proxy.address()).await.unwrap();
         assert_eq!(said_back(&mut again).await.unwrap(), b'x');
+    }
+
+    #[tokio::test]
+    async fn a_slow_connection_takes_its_time_both_ways() {
+        let (proxy, mut client) = echo().await;
+        let latency = Duration::from_millis(100);
+        let began = std::time::Instant::now();
+        let answer = async {
+            let answer = said_back(&mut client).await.unwrap();
+            (answer, began.elapsed())
+        };
+        let slow = proxy.slow(latency, Duration::from_secs(1));
+        let ((), (answer, elapsed)) = tokio::join!(slow, answer);
+        assert_eq!(answer, b'x');
+        assert!(elapsed >= 2 * latency, "{elapsed:?}");
     }
 
     #[tokio::test]

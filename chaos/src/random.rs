@@ -32,6 +32,21 @@ impl Random {
         choices[self.below(choices.len() as u64) as usize]
     }
 
+    /// One of these, each as often as its weight says. The weights must not all be 0.
+    pub fn weighted<T: Copy>(&mut self, choices: &[(T, u64)]) -> T {
+        let mut left = self.below(choices.iter().map(|(_, weight)| weight).sum());
+        let found = choices
+            .iter()
+            .find(|(_, weight)| match left.checked_sub(*weight) {
+                Some(rest) => {
+                    left = rest;
+                    false
+                }
+                None => true,
+            });
+        found.expect("the number is below the sum of the weights").0
+    }
+
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;

@@ -1,14 +1,43 @@
 //! How long it takes until all is well again.
 
-use std::fs;
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
-use crate::log::Entry;
+use crate::log::{Entry, Kind};
+
+/// From what to what, and within which time it should be.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Way {
+    /// For people.
+    pub name: &'static str,
+    /// The target, where there is one.
+    pub target: Option<Duration>,
+}
+
+/// From the broker's first frame to the moment when every gateway is ready.
+pub(crate) const BROKER_BACK: Way = Way {
+    name: "broker back, to all gateways ready",
+    target: Some(Duration::from_secs(2)),
+};
+
+/// From the kill of a worker to the first of its messages that another one has handled.
+const WORKER_KILLED: Way = Way {
+    name: "worker killed, to its work resumed by another",
+    target: Some(Duration::from_secs(5)),
+};
+
+/// The same of all workers, who have to start first.
+const ALL_WORKERS_KILLED: Way = Way {
+    name: "all workers killed, to their work resumed",
+    target: None,
+};
 
 /// The times that have been measured.
 #[derive(Debug, Default)]
@@ -18,82 +47,85 @@ pub(crate) struct Recoveries(Mutex<Vec<Recovery>>);
 #[derive(Debug, Clone, Copy)]
 pub struct Recovery {
     /// From what to what.
-    pub what: &'static str,
+    pub way: &'static Way,
     /// How long it took.
     pub time: Duration,
 }
 
 impl Recoveries {
-    pub(crate) fn add(&self, what: &'static str, time: Duration) {
-        self.lock().push(Recovery { what, time });
+    pub(crate) fn add(&self, way: &'static Way, time: Duration) {
+        let recovery = Recovery { way, time };
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(recovery);
     }
 
     pub(crate) fn list(&self) -> Vec<Recovery> {
-        self.lock().clone()
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Recovery>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        let list = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        list.clone()
     }
 }
 
-/// What a kill of workers is called in the log of faults.
-pub(crate) const WORKER_KILLED: &str = "worker killed";
-/// The same of all of them.
-pub(crate) const ALL_WORKERS_KILLED: &str = "all workers killed";
+/// The longest time of each way, and how many were measured.
+#[must_use]
+pub fn longest(recoveries: &[Recovery]) -> BTreeMap<&'static Way, (Duration, usize)> {
+    let mut longest: BTreeMap<_, (Duration, usize)> = BTreeMap::new();
+    for recovery in recoveries {
+        let (time, count) = longest.entry(recovery.way).or_default();
+        *time = (*time).max(recovery.time);
+        *count += 1;
+    }
+    longest
+}
 
-/// Faults that keep workers from handling anything; a kill close to one of them says nothing about
-/// workers.
-const OTHERS_AWAY: [&str; 7] = [
-    "broker killed",
-    "broker restarted",
-    "broker connections cut",
-    "broker connections frozen",
-    "database connections frozen",
-    "database stopped",
-    "worker frozen",
-];
-
-/// From the kill of a worker to the next message that any worker handled, told by the workers' logs.
-/// Time in which no message was there to be handled counts too.
-pub(crate) fn of_workers(faults: &[Entry], logs: &[&Path]) -> Vec<Recovery> {
-    let mut handled: Vec<DateTime<Utc>> = logs.iter().flat_map(|log| handled_at(log)).collect();
-    handled.sort_unstable();
+/// From the kill of a worker to the first message handled that had been in somebody's hands before,
+/// told by the workers' logs. Kills close to what stops all work say nothing about workers.
+pub(crate) fn of_workers(faults: &[Entry], logs: &[PathBuf]) -> Vec<Recovery> {
+    let mut resumed: Vec<DateTime<Utc>> = logs.iter().flat_map(resumed_at).collect();
+    resumed.sort_unstable();
     let kills = faults.iter().filter_map(|fault| {
-        let what = match fault.kind {
-            WORKER_KILLED => "one worker killed, to the next message handled",
-            ALL_WORKERS_KILLED => "all workers killed, to the next message handled",
+        let way = match fault.kind {
+            Kind::WorkerKilled | Kind::CrashedAt => &WORKER_KILLED,
+            Kind::AllWorkersKilled => &ALL_WORKERS_KILLED,
             _ => return None,
         };
-        is_alone(fault, faults).then_some((what, fault.at))
+        is_alone(fault, faults).then_some((way, fault.at))
     });
     kills
-        .filter_map(|(what, at)| {
-            let next = handled.iter().find(|handled| **handled > at)?;
+        .filter_map(|(way, at)| {
+            let next = resumed.get(resumed.partition_point(|resumed| *resumed <= at))?;
             let time = (*next - at).to_std().ok()?;
-            Some(Recovery { what, time })
+            // The worker may have had nothing in its hands: then that was somebody else's work.
+            (time < OWN_WORK).then_some(Recovery { way, time })
         })
         .collect()
 }
 
+/// What is resumed later than this after a kill was left by a later fault.
+const OWN_WORK: Duration = Duration::from_secs(30);
+
 fn is_alone(kill: &Entry, faults: &[Entry]) -> bool {
-    let close = |other: &Entry| {
-        let after = kill.at - other.at;
-        TimeDelta::seconds(-5) < after && after < TimeDelta::seconds(20)
-    };
-    !faults
-        .iter()
-        .any(|other| OTHERS_AWAY.contains(&other.kind) && close(other))
+    let margin = TimeDelta::seconds(10);
+    !faults.iter().any(|other| {
+        other.kind.stops_all_work()
+            && other.at - margin < kill.at
+            && kill.at < other.until + margin * 2
+    })
 }
 
-/// When this worker finished a message.
-fn handled_at(log: &Path) -> Vec<DateTime<Utc>> {
-    let text = fs::read_to_string(log).unwrap_or_default();
-    text.lines()
-        .filter(|line| line.contains("The message was handled."))
+/// When this worker finished messages that the broker had handed out before.
+fn resumed_at(log: &PathBuf) -> Vec<DateTime<Utc>> {
+    let Ok(file) = File::open(log) else {
+        return Vec::new();
+    };
+    let lines = BufReader::new(file).lines().map_while(Result::ok);
+    lines
+        .filter(|line| line.contains("\"The message was handled.\""))
         .filter_map(|line| {
-            let line: Value = serde_json::from_str(line).ok()?;
-            line["timestamp"].as_str()?.parse().ok()
+            let line: Value = serde_json::from_str(&line).ok()?;
+            let resumed = line["span"]["redelivered"] == true;
+            line["timestamp"].as_str().filter(|_| resumed)?.parse().ok()
         })
         .collect()
 }

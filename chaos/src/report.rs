@@ -5,7 +5,8 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::account::{Account, Line};
-use crate::recovery::Recovery;
+use crate::log::Kind;
+use crate::recovery::{Recovery, longest};
 use crate::schedule::Plan;
 
 /// Everything that is printed at the end.
@@ -16,13 +17,17 @@ pub struct Report {
     /// What was lost and repeated.
     pub account: Account,
     /// How many faults struck, by kind.
-    pub faults: BTreeMap<&'static str, usize>,
+    pub faults: BTreeMap<Kind, usize>,
+    /// How often the gateways answered with each status; `None` where there was no answer.
+    pub answers: BTreeMap<Option<u16>, usize>,
     /// How long it took until all was well again.
     pub recoveries: Vec<Recovery>,
     /// How long it took until all was quiet, or what still moved.
     pub quiet: Result<Duration, String>,
     /// Parts that ended by themselves.
     pub ended: Vec<String>,
+    /// Whether a target for the time to recover that was missed counts as a failure.
+    pub strict_times: bool,
 }
 
 /// How many lines of a list are shown.
@@ -32,7 +37,15 @@ impl Report {
     /// Whether nothing was lost, nothing done twice, and all was quiet in the end.
     #[must_use]
     pub fn passed(&self) -> bool {
-        self.account.is_clean() && self.quiet.is_ok() && self.ended.is_empty()
+        self.account.is_clean()
+            && self.quiet.is_ok()
+            && self.ended.is_empty()
+            && !(self.strict_times && self.misses_a_target())
+    }
+
+    fn misses_a_target(&self) -> bool {
+        let mut recoveries = self.recoveries.iter();
+        recoveries.any(|recovery| is_missed(recovery.way.target, recovery.time))
     }
 }
 
@@ -50,7 +63,8 @@ impl fmt::Display for Report {
         let workers = self.plan.workers;
         writeln!(
             out,
-            "seed {seed}, {minutes} minutes, {events} events, {faults} faults, {database:?}, workers: {workers}\n"
+            "seed {seed}, {minutes} minutes, {events} events, {faults} faults, {database:?}, gateways: {}, workers: {workers}, nodes of the broker: {}\n",
+            self.plan.gateways, self.plan.nodes
         )?;
         counts(out, &self.account.lines)?;
         match &self.quiet {
@@ -67,10 +81,28 @@ impl fmt::Display for Report {
 
         writeln!(
             out,
-            "\n| longest time to recover | seconds | times measured |\n| --- | ---: | ---: |"
+            "\n| longest time to recover | seconds | target | times measured |\n| --- | ---: | ---: | ---: |"
         )?;
-        for (what, (longest, times)) in longest(&self.recoveries) {
-            writeln!(out, "| {what} | {:.2} | {times} |", longest.as_secs_f64())?;
+        for (way, (longest, times)) in longest(&self.recoveries) {
+            let target = way.target.map(|target| target.as_secs().to_string());
+            let missed = if is_missed(way.target, longest) {
+                ", missed"
+            } else {
+                ""
+            };
+            writeln!(
+                out,
+                "| {} | {:.2}{missed} | {} | {times} |",
+                way.name,
+                longest.as_secs_f64(),
+                target.unwrap_or_default()
+            )?;
+        }
+
+        writeln!(out, "\n| the gateways answered | times |\n| --- | ---: |")?;
+        for (status, times) in &self.answers {
+            let status = status.map_or_else(|| "not".to_owned(), |status| status.to_string());
+            writeln!(out, "| {status} | {times} |")?;
         }
 
         writeln!(out, "\n| fault | times |\n| --- | ---: |")?;
@@ -108,20 +140,21 @@ impl fmt::Display for Report {
 fn counts(out: &mut fmt::Formatter<'_>, lines: &[Line]) -> fmt::Result {
     writeln!(
         out,
-        "| | sent | accepted | expected | seen | suppressed | parked | lost | repeated | permitted repeats |\n\
-         | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
+        "| | sent | accepted | expected | seen | suppressed | failed | parked | lost | repeated | permitted repeats |\n\
+         | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
     )?;
     let number = |number: Option<usize>| number.map(|number| number.to_string());
     for line in lines {
         writeln!(
             out,
-            "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
+            "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
             line.what,
             number(line.sent).unwrap_or_default(),
             number(line.accepted).unwrap_or_default(),
             line.expected,
             line.seen,
             line.suppressed,
+            line.failed,
             line.parked,
             line.lost,
             line.repeated,
@@ -145,13 +178,6 @@ fn list(out: &mut fmt::Formatter<'_>, title: &str, lines: &[String]) -> fmt::Res
     Ok(())
 }
 
-/// The longest time of each kind, and how many there are.
-fn longest(recoveries: &[Recovery]) -> BTreeMap<&'static str, (Duration, usize)> {
-    let mut longest: BTreeMap<_, (Duration, usize)> = BTreeMap::new();
-    for recovery in recoveries {
-        let (time, count) = longest.entry(recovery.what).or_default();
-        *time = (*time).max(recovery.time);
-        *count += 1;
-    }
-    longest
+fn is_missed(target: Option<Duration>, time: Duration) -> bool {
+    target.is_some_and(|target| time > target)
 }

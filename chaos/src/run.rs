@@ -1,7 +1,6 @@
 //! One run, from the first start to the tables.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,15 +11,19 @@ use crate::account::Account;
 use crate::events::{self, Sent};
 use crate::evidence::collect;
 use crate::faults;
+use crate::log::Kind;
 use crate::options::Options;
 use crate::recovery;
 use crate::report::Report;
-use crate::schedule::{Action, Plan, Step, schedule};
+use crate::schedule::{Action, Fault, Plan, Step, schedule};
 use crate::settle::until_quiet;
-use crate::world::{World, workers};
+use crate::world::{GATEWAYS, World, workers};
 
 /// How many faults strike in a minute unless the caller says.
 const FAULTS_A_MINUTE: f64 = 20.0;
+
+/// How often parked messages are replayed at the end. What fails again is parked for good.
+const REPLAYS: usize = 3;
 
 /// Runs, prints the tables, and says whether nothing was lost and nothing done twice.
 ///
@@ -44,7 +47,7 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
     world.log.note("the load and the faults have ended");
     println!("the load and the faults have ended; waiting for quiet");
 
-    let quiet = until_quiet(&world, &sent, Duration::from_secs(options.settle)).await;
+    let quiet = settle(&world, &sent, Duration::from_secs(options.settle)).await;
     let ended = ended_by_themselves(&world).await;
     let evidence = collect(&world, &sent)
         .await
@@ -55,9 +58,11 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
         plan,
         account: Account::of(&evidence),
         faults: count(&world),
+        answers: world.relay.record().answers,
         recoveries,
         quiet,
         ended,
+        strict_times: options.strict_times,
     };
     world.stop().await?;
     let text = report.to_string();
@@ -73,6 +78,8 @@ fn plan(options: &Options) -> Plan {
         length: Duration::from_secs_f64(options.minutes * 60.0),
         events: options.events,
         faults: options.faults.unwrap_or(usual),
+        gateways: GATEWAYS,
+        nodes: options.broker_program.len(),
         workers: workers(options),
         database: options.database,
     }
@@ -101,16 +108,43 @@ async fn play(world: &Arc<World>, sent: &Arc<Sent>, steps: Vec<Step>) -> anyhow:
     Ok(())
 }
 
+/// Waits for quiet, and then for quiet after everything that is parked has been replayed: what a
+/// provider refused once it takes the next time.
+async fn settle(world: &World, sent: &Sent, patience: Duration) -> Result<Duration, String> {
+    let began = Instant::now();
+    let rest = || patience.saturating_sub(began.elapsed());
+    let mut parked = usize::MAX;
+    for _ in 0..REPLAYS {
+        until_quiet(world, sent, rest()).await?;
+        let depths = world.management.depths().await;
+        let depths = depths.map_err(|error| format!("{error:#}"))?;
+        let lots = depths.iter().filter(|depth| depth.is_parking_lot());
+        let still_parked = lots.map(|depth| depth.messages as usize).sum();
+        if still_parked == 0 || still_parked == parked {
+            return Ok(began.elapsed());
+        }
+        parked = still_parked;
+        let replayed = faults::strike(world, Fault::ReplayParked).await;
+        replayed.map_err(|error| format!("{error:#}"))?;
+    }
+    until_quiet(world, sent, rest()).await?;
+    Ok(began.elapsed())
+}
+
 /// Parts that nobody killed and that are gone all the same.
 async fn ended_by_themselves(world: &World) -> Vec<String> {
     let mut ended = Vec::new();
-    let gateway = world.gateway.lock().await.ended();
-    ended.extend(gateway.map(|how| format!("gateway: {how}")));
-    let broker = world.broker.lock().await.ended();
-    ended.extend(broker.map(|how| format!("RabbitMQ: {how}")));
-    for (number, worker) in world.workers.iter().enumerate() {
-        let worker = worker.lock().await.ended();
-        ended.extend(worker.map(|how| format!("worker {number}: {how}")));
+    for part in world.gateways.iter().chain(&world.workers) {
+        let mut part = part.lock().await;
+        if let Some(how) = part.ended() {
+            ended.push(format!("{}: {how}", part.log().display()));
+        }
+    }
+    for node in &world.nodes {
+        let mut node = node.process().await;
+        if let Some(how) = node.ended() {
+            ended.push(format!("{}: {how}", node.log().display()));
+        }
     }
     ended
 }
@@ -120,11 +154,10 @@ async fn recoveries_of_workers(world: &World) -> Vec<recovery::Recovery> {
     for worker in &world.workers {
         logs.push(worker.lock().await.log().to_owned());
     }
-    let logs: Vec<&Path> = logs.iter().map(AsRef::as_ref).collect();
     recovery::of_workers(&world.log.entries(), &logs)
 }
 
-fn count(world: &World) -> BTreeMap<&'static str, usize> {
+fn count(world: &World) -> BTreeMap<Kind, usize> {
     let mut counts = BTreeMap::new();
     for fault in world.log.entries() {
         *counts.entry(fault.kind).or_default() += 1;

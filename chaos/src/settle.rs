@@ -1,6 +1,5 @@
 //! Waits until nothing moves any more.
 
-use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use entities::{batch, job};
@@ -8,16 +7,14 @@ use sea_orm::QueryFilter as _;
 use sea_orm::sea_query::ExprTrait as _;
 use sea_orm::{ColumnTrait as _, DatabaseConnection, EntityTrait, PaginatorTrait as _};
 
-use crate::events::{Sent, SentEvent, contact_name, deal_id, text};
-use crate::relay::Passed;
-use crate::schedule::Event;
+use crate::events::Sent;
 use crate::world::World;
 
 /// How often it looks. RabbitMQ's figures are up to a second old.
-const INTERVAL: Duration = Duration::from_secs(2);
+const INTERVAL: Duration = Duration::from_secs(1);
 
 /// How many looks in a row must find nothing.
-const LOOKS: u32 = 3;
+const LOOKS: u32 = 4;
 
 /// How long events are waited for that nobody has accepted: by then their senders have given up.
 const SENDERS_PATIENCE: Duration = Duration::from_secs(120);
@@ -40,7 +37,7 @@ pub async fn until_quiet(
     let mut quiet_looks = 0;
     loop {
         let mut moving = moving(world).await;
-        let waiting = not_accepted(&sent.list(), &world.relay.passed()).len();
+        let waiting = sent.waiting(world);
         if waiting > 0 && began.elapsed() < SENDERS_PATIENCE {
             moving.push(format!("{waiting} events not accepted yet"));
         }
@@ -62,14 +59,8 @@ pub async fn until_quiet(
 /// What still moves, in words.
 async fn moving(world: &World) -> Vec<String> {
     let mut moving = Vec::new();
-    match world.management.depths().await {
-        Ok(depths) => moving.extend(
-            depths
-                .into_iter()
-                // Parked messages stay.
-                .filter(|depth| !depth.queue.ends_with(".dead") && depth.queue != "unrouted")
-                .map(|depth| format!("{} in {}", depth.messages, depth.queue)),
-        ),
+    match queues(world).await {
+        Ok(queues) => moving.extend(queues),
         Err(error) => moving.push(format!("RabbitMQ: {error:#}")),
     }
     match open_rows(world).await {
@@ -77,6 +68,19 @@ async fn moving(world: &World) -> Vec<String> {
         Err(error) => moving.push(format!("the database: {error:#}")),
     }
     moving
+}
+
+async fn queues(world: &World) -> anyhow::Result<Vec<String>> {
+    let depths = world.management.depths().await?.into_iter();
+    let mut moving: Vec<String> = depths
+        .filter(|depth| !depth.is_kept())
+        .map(|depth| format!("{} in {}", depth.messages, depth.queue))
+        .collect();
+    let moves = world.management.moves().await?;
+    if moves > 0 {
+        moving.push(format!("{moves} moves of parked messages"));
+    }
+    Ok(moving)
 }
 
 async fn open_rows(world: &World) -> anyhow::Result<Vec<String>> {
@@ -105,44 +109,4 @@ where
     E::Model: Sync,
 {
     Ok(E::find().filter(filter).count(db).await?)
-}
-
-/// The events that the gateway has not accepted.
-#[must_use]
-pub fn not_accepted<'a>(sent: &'a [SentEvent], passed: &[Passed]) -> Vec<&'a SentEvent> {
-    let accepted = accepted_names(passed);
-    let is_missing = |sent: &&SentEvent| match &sent.event {
-        Event::Request { .. } => sent.job.is_none(),
-        event => !accepted.contains(&name(event)),
-    };
-    sent.iter().filter(is_missing).collect()
-}
-
-/// What an event is called in the webhook that tells of it.
-fn name(event: &Event) -> String {
-    match event {
-        Event::Message {
-            number, contact, ..
-        } => format!("{}: {}", contact_name(*contact), text(*number)),
-        Event::Deal { number, .. } | Event::Request { number, .. } => deal_id(*number),
-    }
-}
-
-fn accepted_names(passed: &[Passed]) -> BTreeSet<String> {
-    let accepted = passed.iter().filter(|passed| passed.accepted());
-    accepted
-        .flat_map(|passed| {
-            let body = &passed.body;
-            let message = body["type"]
-                .as_str()
-                .filter(|kind| *kind == "InboundMessage");
-            let message = message.map(|_| {
-                let field = |name: &str| body[name].as_str().unwrap_or_default();
-                format!("{}: {}", field("contactId"), field("body"))
-            });
-            let deals = body.as_array().into_iter().flatten();
-            let deals = deals.map(|event| event["objectId"].to_string());
-            message.into_iter().chain(deals).collect::<Vec<_>>()
-        })
-        .collect()
 }

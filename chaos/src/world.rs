@@ -12,7 +12,7 @@ use sandbox::{Sandbox, SandboxConfig};
 use tokio::process::Command;
 use tokio::sync::Mutex;
 
-use crate::broker::{self, Management};
+use crate::broker::{Management, Node, USER};
 use crate::log::FaultLog;
 use crate::options::{Database, Options};
 use crate::process::{Process, Program};
@@ -40,12 +40,12 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 pub struct World {
     pub(crate) sandbox: Sandbox,
     pub(crate) relay: Relay,
-    pub(crate) broker_proxy: Proxy,
     pub(crate) database_proxy: Option<Proxy>,
-    pub(crate) gateway: Mutex<Process>,
+    pub(crate) gateways: Vec<Mutex<Process>>,
     pub(crate) workers: Vec<Mutex<Process>>,
-    pub(crate) broker: Mutex<Process>,
-    pub(crate) broker_address: SocketAddr,
+    pub(crate) nodes: Vec<Node>,
+    /// Held by whoever stops the broker, freezes it or slows it down.
+    pub(crate) broker_trouble: Mutex<()>,
     pub(crate) management: Management,
     /// Stops and starts the database's server; the lock keeps others from doing it meanwhile.
     pub(crate) database_program: Mutex<Option<PathBuf>>,
@@ -54,11 +54,12 @@ pub struct World {
     pub(crate) log: FaultLog,
     pub(crate) recoveries: Recoveries,
     pub(crate) http: reqwest::Client,
-    pub(crate) gateway_url: String,
+    /// The gateways' addresses, past the relay.
+    gateway_urls: Vec<String>,
 }
 
 impl World {
-    /// Starts everything and waits until the gateway is ready.
+    /// Starts everything and waits until the gateways are ready.
     ///
     /// # Errors
     /// When a part does not come up; its log says why.
@@ -67,8 +68,11 @@ impl World {
         fs::create_dir_all(folder.join("logs"))?;
         // Found before the project's .env: the programs get their whole configuration from here.
         fs::write(folder.join(".env"), "")?;
-        let gateway_port = free_port()?;
-        let gateway_url = format!("http://127.0.0.1:{gateway_port}");
+        let gateway_ports = free_ports(GATEWAYS)?;
+        let gateway_urls: Vec<String> = gateway_ports
+            .iter()
+            .map(|port| format!("http://127.0.0.1:{port}"))
+            .collect();
 
         // The sandbox first: it installs the cryptography that every HTTP client needs.
         let config = SandboxConfig {
@@ -78,31 +82,27 @@ impl World {
             ..SandboxConfig::default()
         };
         let sandbox = Sandbox::start(config).await?;
-        let relay = Relay::start(&gateway_url).await?;
+        let relay = Relay::start(gateway_urls.clone()).await?;
         sandbox.set_gateway(&relay.url());
         let http = reqwest::Client::builder()
             .no_proxy()
             .timeout(Duration::from_secs(10))
             .build()?;
 
-        let broker_address = SocketAddr::from((Ipv4Addr::LOCALHOST, options.amqp_port));
-        let mut broker = Process::start(broker_node(options))?;
-        broker::until_it_answers(&mut broker, broker_address, PATIENCE).await?;
+        let nodes = start_nodes(options).await?;
         let management = Management::new(
-            options.management_port,
+            &options.management_port,
             &options.broker_password,
             http.clone(),
         );
-        management.is_ours().await?;
-        let broker_proxy = Proxy::start(broker_address).await?;
+        management.are_ours().await?;
         let (database_url, database_proxy) = database(options).await?;
 
         let mut environment = environment(&sandbox, folder)?;
-        let (user, password) = (broker::USER, &options.broker_password);
         environment.extend([
             (
                 "AMQP_URL".to_owned(),
-                format!("amqp://{user}:{password}@{}/%2f", broker_proxy.address()),
+                amqp_url(&nodes, &options.broker_password),
             ),
             (
                 "DATABASE_URL".to_owned(),
@@ -111,7 +111,6 @@ impl World {
                     |proxy| postgres_url(proxy.address()),
                 ),
             ),
-            ("PORT".to_owned(), gateway_port.to_string()),
         ]);
         let program = |name: &str, log: &str, arguments: &[&str]| Program {
             path: options.programs.join(name),
@@ -126,40 +125,55 @@ impl World {
             .map(|number| program("millrace-worker", &format!("worker-{number}"), &run))
             .map(|worker| Process::start(worker).map(Mutex::new))
             .collect();
-        let gateway = Process::start(program("millrace-gateway", "gateway", &[]))?;
+        let gateways: anyhow::Result<Vec<_>> = gateway_ports
+            .iter()
+            .enumerate()
+            .map(|(number, port)| {
+                let mut gateway = program("millrace-gateway", &format!("gateway-{number}"), &[]);
+                let environment = &mut gateway.environment;
+                environment.insert("PORT".to_owned(), port.to_string());
+                Process::start(gateway).map(Mutex::new)
+            })
+            .collect();
         let world = Self {
             management,
-            gateway: Mutex::new(gateway),
+            gateways: gateways?,
             workers: workers?,
-            broker: Mutex::new(broker),
+            nodes,
+            broker_trouble: Mutex::default(),
             database_program: Mutex::new(options.database_program.clone()),
             log: FaultLog::create(&folder.join("faults.log"))?,
             recoveries: Recoveries::default(),
             sandbox,
             relay,
-            broker_proxy,
             database_proxy,
-            broker_address,
             database_url,
             http,
-            gateway_url,
+            gateway_urls,
         };
         world.until_ready().await?;
         Ok(world)
     }
 
-    /// Waits until the gateway can have webhooks confirmed, and returns how long that took.
+    /// Waits until every gateway can have webhooks confirmed, and returns how long that took.
     pub(crate) async fn until_ready(&self) -> anyhow::Result<Duration> {
         let began = Instant::now();
-        let url = format!("{}/health/ready", self.gateway_url);
-        while began.elapsed() < PATIENCE {
-            let answer = self.http.get(&url).send().await;
-            if answer.is_ok_and(|answer| answer.status().is_success()) {
-                return Ok(began.elapsed());
+        for gateway in &self.gateway_urls {
+            let url = format!("{gateway}/health/ready");
+            while !self.answers_well(&url).await {
+                ensure!(
+                    began.elapsed() < PATIENCE,
+                    "{gateway} is not ready after {PATIENCE:?}"
+                );
+                tokio::time::sleep(Duration::from_millis(25)).await;
             }
-            tokio::time::sleep(Duration::from_millis(25)).await;
         }
-        anyhow::bail!("the gateway is not ready after {PATIENCE:?}");
+        Ok(began.elapsed())
+    }
+
+    async fn answers_well(&self, url: &str) -> bool {
+        let answer = self.http.get(url).send().await;
+        answer.is_ok_and(|answer| answer.status().is_success())
     }
 
     /// Stops (`stop`) or starts (`start`) the database's server.
@@ -173,13 +187,18 @@ impl World {
     /// Asks every part to end, the broker last.
     pub(crate) async fn stop(&self) -> anyhow::Result<()> {
         let patience = Duration::from_secs(30);
-        self.gateway.lock().await.stop(patience).await?;
-        for worker in &self.workers {
-            worker.lock().await.stop(patience).await?;
+        for part in self.gateways.iter().chain(&self.workers) {
+            part.lock().await.stop(patience).await?;
         }
-        self.broker.lock().await.stop(patience).await
+        for node in &self.nodes {
+            node.process().await.stop(patience).await?;
+        }
+        Ok(())
     }
 }
+
+/// How many gateways a run has.
+pub(crate) const GATEWAYS: usize = 2;
 
 /// How many workers a run has: SQLite is for one process that works, beside the gateway.
 pub(crate) fn workers(options: &Options) -> usize {
@@ -199,9 +218,9 @@ fn environment(sandbox: &Sandbox, folder: &Path) -> anyhow::Result<BTreeMap<Stri
         ("LOG_FORMAT", "json"),
         ("METRICS_PORT", "0"),
         ("PUBLIC_BASE_URL", PUBLIC_BASE_URL),
-        // The shortest times that Millrace takes, so that a run ends.
-        ("MESSAGE_BATCH_WAIT_TIME", "5"),
-        ("MESSAGE_BATCH_MAX_WAIT", "20"),
+        // Short times, so that a run ends; the wait is one whose lane holds nothing but timers.
+        ("MESSAGE_BATCH_WAIT_TIME", "8"),
+        ("MESSAGE_BATCH_MAX_WAIT", "21"),
         ("RESEARCH_WATCH_SECONDS", "5"),
         ("RESEARCH_RESUBMIT_SECONDS", "20"),
     ]
@@ -228,14 +247,22 @@ fn environment(sandbox: &Sandbox, folder: &Path) -> anyhow::Result<BTreeMap<Stri
     Ok(environment)
 }
 
-fn broker_node(options: &Options) -> Program {
-    Program {
-        path: options.broker_program.clone(),
-        arguments: Vec::new(),
-        environment: std::env::vars().collect(),
-        folder: options.folder.clone(),
-        log: options.folder.join("logs/rabbitmq.log"),
+/// Starts the broker's nodes; more than one form a cluster, beginning with the first.
+async fn start_nodes(options: &Options) -> anyhow::Result<Vec<Node>> {
+    let mut nodes = Vec::new();
+    for place in 0..options.broker_program.len() {
+        let node = Node::start(options, place).await?;
+        node.until_it_answers().await?;
+        nodes.push(node);
     }
+    Ok(nodes)
+}
+
+/// Where Millrace finds the broker: each node, through its proxy.
+fn amqp_url(nodes: &[Node], password: &str) -> String {
+    let url = |node: &Node| format!("amqp://{USER}:{password}@{}/%2f", node.proxy.address());
+    let urls: Vec<String> = nodes.iter().map(url).collect();
+    urls.join(",")
 }
 
 /// The database's address for us, and the proxy through which Millrace goes.
@@ -271,10 +298,11 @@ async fn migrate(program: Program) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A port below those that the kernel gives to outgoing connections: a gateway that is started again
-/// must find it free.
-fn free_port() -> anyhow::Result<u16> {
-    (18_080..32_768)
-        .find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
-        .context("no free port")
+/// Ports below those that the kernel gives to outgoing connections: a gateway that is started again
+/// must find its own free.
+fn free_ports(count: usize) -> anyhow::Result<Vec<u16>> {
+    let free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    let ports: Vec<u16> = (18_080..32_768).filter(free).take(count).collect();
+    ensure!(ports.len() == count, "no free ports");
+    Ok(ports)
 }

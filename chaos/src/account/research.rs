@@ -1,34 +1,24 @@
 //! Research, from the wish to the news of its document.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{Account, Line, is_parked};
 use crate::evidence::{Evidence, Submission, Wish};
 
 pub(super) fn count(evidence: &Evidence, account: &mut Account) {
-    wishes(evidence, account);
-    submissions(evidence, account);
-    let jobs = expected_jobs(evidence);
-    let done = |job: &&str| is_done(evidence, job);
-    let finished: Vec<&str> = jobs.iter().copied().filter(done).collect();
-    once(
-        account,
-        "documents",
-        &finished,
-        &evidence.documents,
-        Repeat::Counts,
-    );
-    once(
-        account,
-        "notifications",
-        &finished,
-        &evidence.notifications,
-        Repeat::Known,
-    );
-    let deals: Vec<&str> = finished
+    let jobs = Jobs::of(evidence);
+    wishes(evidence, &jobs, account);
+    submissions(evidence, &jobs, account);
+    let done: Vec<&str> = jobs.in_state(&["notified"]);
+    let ended: Vec<&str> = jobs.in_state(&["failed", "cancelled"]);
+    let deals: Vec<&str> = done
         .iter()
         .filter_map(|job| evidence.jobs.get(*job)?.deal.as_deref())
         .collect();
+    let documents = &evidence.documents;
+    once(account, "documents", &done, documents, Repeat::Counts);
+    let news = &evidence.notifications;
+    once(account, "news of documents", &done, news, Repeat::Known);
     once(
         account,
         "notes on deals",
@@ -36,10 +26,55 @@ pub(super) fn count(evidence: &Evidence, account: &mut Account) {
         &evidence.notes,
         Repeat::Counts,
     );
+    told_of_failure(evidence, &ended, account);
+}
+
+/// The jobs that accepted wishes became.
+struct Jobs<'a> {
+    evidence: &'a Evidence,
+    of_deal: HashMap<&'a str, Vec<&'a str>>,
+    expected: BTreeSet<&'a str>,
+}
+
+impl<'a> Jobs<'a> {
+    fn of(evidence: &'a Evidence) -> Self {
+        let mut jobs = Self {
+            evidence,
+            of_deal: HashMap::new(),
+            expected: BTreeSet::new(),
+        };
+        for (id, job) in &evidence.jobs {
+            if let Some(deal) = &job.deal {
+                jobs.of_deal.entry(deal).or_default().push(id);
+            }
+        }
+        let accepted = evidence.wishes.iter().filter(|wish| wish.accepted);
+        jobs.expected = accepted.flat_map(|wish| jobs.of_wish(wish)).collect();
+        jobs
+    }
+
+    fn of_wish(&self, wish: &Wish) -> Vec<&'a str> {
+        if let Some(deal) = &wish.deal {
+            return self.of_deal.get(deal.as_str()).cloned().unwrap_or_default();
+        }
+        let job = wish.job.as_ref();
+        let known = job.and_then(|job| self.evidence.jobs.get_key_value(job));
+        known.map(|(id, _)| id.as_str()).into_iter().collect()
+    }
+
+    fn is_in(&self, job: &str, states: &[&str]) -> bool {
+        let job = self.evidence.jobs.get(job);
+        job.is_some_and(|job| states.contains(&job.state.as_str()))
+    }
+
+    fn in_state(&self, states: &[&str]) -> Vec<&'a str> {
+        let expected = self.expected.iter().copied();
+        expected.filter(|job| self.is_in(job, states)).collect()
+    }
 }
 
 /// Every accepted wish must have one job, and the job its end.
-fn wishes(evidence: &Evidence, account: &mut Account) {
+fn wishes(evidence: &Evidence, jobs: &Jobs<'_>, account: &mut Account) {
     for (what, of_deals) in [
         ("deals at their stage", true),
         ("requests for research", false),
@@ -53,31 +88,25 @@ fn wishes(evidence: &Evidence, account: &mut Account) {
         };
         for wish in all.iter().filter(|wish| wish.accepted) {
             line.expected += 1;
-            let jobs = jobs_of(evidence, wish);
-            if let [_, .., _] = jobs.as_slice() {
-                line.repeated += 1;
-                account
-                    .repeated
-                    .push(format!("{} became {} jobs", wish.name, jobs.len()));
+            let of_wish = jobs.of_wish(wish);
+            if of_wish.len() > 1 {
+                let what = format!("{} became {} jobs", wish.name, of_wish.len());
+                account.repeat(&mut line, what);
             }
-            let Some(job) = jobs.first() else {
-                line.lost += 1;
-                account.lost.push(format!("{}: no job", wish.name));
+            let Some(job) = of_wish.first() else {
+                account.lose(&mut line, format!("{}: no job", wish.name));
                 continue;
             };
-            if is_done(evidence, job) {
+            let parked = |name: &str| is_parked(&evidence.parked, name);
+            if jobs.is_in(job, &["notified"]) {
                 line.seen += 1;
-            } else if is_parked(&evidence.parked, job)
-                || wish
-                    .deal
-                    .as_ref()
-                    .is_some_and(|deal| is_parked(&evidence.parked, deal))
-            {
+            } else if wish.may_fail && jobs.is_in(job, &["failed", "cancelled"]) {
+                line.failed += 1;
+            } else if parked(job) || wish.deal.as_deref().is_some_and(parked) {
                 line.parked += 1;
             } else {
-                line.lost += 1;
-                let lost = format!("{}: {job} {:?}", wish.name, evidence.jobs.get(*job));
-                account.lost.push(lost);
+                let what = format!("{}: {job} {:?}", wish.name, evidence.jobs.get(*job));
+                account.lose(&mut line, what);
             }
         }
         line.accepted = Some(line.expected);
@@ -85,30 +114,37 @@ fn wishes(evidence: &Evidence, account: &mut Account) {
     }
 }
 
-/// Each job is submitted once; again only after an outcome that nobody could know.
-fn submissions(evidence: &Evidence, account: &mut Account) {
+/// Each job is submitted once; again only when the submission before was in vain, or its outcome
+/// was one that nobody could know.
+fn submissions(evidence: &Evidence, jobs: &Jobs<'_>, account: &mut Account) {
     let mut of_job: BTreeMap<&str, Vec<&Submission>> = BTreeMap::new();
     for submission in &evidence.submissions {
         of_job.entry(&submission.job).or_default().push(submission);
     }
-    let jobs = expected_jobs(evidence);
     let mut line = Line {
         what: "submissions of research",
-        expected: jobs.len(),
+        expected: jobs.expected.len(),
         seen: evidence.submissions.len(),
         ..Line::default()
     };
-    for job in jobs.iter().filter(|job| !of_job.contains_key(*job)) {
+    for job in jobs
+        .expected
+        .iter()
+        .filter(|job| !of_job.contains_key(*job))
+    {
         if is_parked(&evidence.parked, job) {
             line.parked += 1;
         } else {
-            line.lost += 1;
-            account.lost.push(format!("{job} was never submitted"));
+            account.lose(&mut line, format!("{job} was never submitted"));
         }
     }
     for (job, submissions) in of_job {
         for pair in submissions.windows(2) {
             let [first, second] = pair else { continue };
+            if first.in_vain {
+                line.expected += 1;
+                continue;
+            }
             let told = first.told_at.is_some_and(|told_at| told_at < second.at);
             let text = format!("{job} was submitted at {} and {}", first.at, second.at);
             if first.outcome_unknown && !told {
@@ -117,11 +153,36 @@ fn submissions(evidence: &Evidence, account: &mut Account) {
                     "{text}: a fault hid the outcome, no webhook told it"
                 ));
             } else {
-                line.repeated += 1;
-                account.repeated.push(format!(
+                let what = format!(
                     "{text}; outcome hidden by a fault: {}, told before: {told}",
                     first.outcome_unknown
-                ));
+                );
+                account.repeat(&mut line, what);
+            }
+        }
+    }
+    account.lines.push(line);
+}
+
+/// People are told of each job that ended without a document. What failed first and was replayed
+/// with success was told of too, which is right.
+fn told_of_failure(evidence: &Evidence, ended: &[&str], account: &mut Account) {
+    let what = "news of failed research";
+    let mut line = Line {
+        what,
+        expected: ended.len(),
+        ..Line::default()
+    };
+    for job in ended {
+        match evidence.failures.get(*job) {
+            None if is_parked(&evidence.parked, job) => line.parked += 1,
+            None => account.lose(&mut line, format!("{what}: none for {job}")),
+            Some(1) => line.seen += 1,
+            Some(count) => {
+                line.seen += count;
+                line.permitted += count - 1;
+                let text = format!("{what}: {count} for {job}");
+                account.permitted.push(text);
             }
         }
     }
@@ -153,8 +214,7 @@ fn once(
     };
     for subject in expected {
         if !seen.contains_key(*subject) {
-            line.lost += 1;
-            account.lost.push(format!("{what}: none for {subject}"));
+            account.lose(&mut line, format!("{what}: none for {subject}"));
         }
     }
     for (subject, count) in seen.iter().filter(|(_, count)| **count > 1) {
@@ -163,33 +223,10 @@ fn once(
             line.permitted += count - 1;
             account.permitted.push(text);
         } else {
-            line.repeated += count - 1;
-            account.repeated.push(text);
+            account.repeat(&mut line, text);
         }
     }
     account.lines.push(line);
-}
-
-fn is_done(evidence: &Evidence, job: &str) -> bool {
-    let job = evidence.jobs.get(job);
-    job.is_some_and(|job| job.state == "notified")
-}
-
-/// The jobs that accepted wishes became.
-fn expected_jobs(evidence: &Evidence) -> BTreeSet<&str> {
-    let accepted = evidence.wishes.iter().filter(|wish| wish.accepted);
-    accepted.flat_map(|wish| jobs_of(evidence, wish)).collect()
-}
-
-fn jobs_of<'a>(evidence: &'a Evidence, wish: &'a Wish) -> Vec<&'a str> {
-    let known = evidence.jobs.iter();
-    known
-        .filter(|(id, job)| match &wish.deal {
-            Some(deal) => job.deal.as_ref() == Some(deal),
-            None => wish.job.as_ref() == Some(id),
-        })
-        .map(|(id, _)| id.as_str())
-        .collect()
 }
 
 #[cfg(test)]
@@ -205,6 +242,7 @@ mod tests {
             at: DateTime::<Utc>::UNIX_EPOCH + TimeDelta::seconds(second),
             outcome_unknown: false,
             told_at: None,
+            in_vain: false,
         }
     }
 
@@ -222,6 +260,7 @@ mod tests {
                 deal: Some("d1".to_owned()),
                 job: None,
                 accepted: true,
+                may_fail: false,
             }],
             submissions: vec![submission(0)],
             documents: one("j1"),
@@ -263,7 +302,7 @@ mod tests {
     fn a_job_that_stands_still_is_lost_unless_it_is_parked() {
         let mut evidence = done();
         for job in evidence.jobs.values_mut() {
-            job.state = "failed".to_owned();
+            job.state = "submitted".to_owned();
         }
         assert_eq!(Account::of(&evidence).lost.len(), 1);
         evidence.parked.push(ParkedMessage {
@@ -306,5 +345,28 @@ mod tests {
 
         evidence.submissions[0].told_at = Some(evidence.submissions[0].at + TimeDelta::seconds(15));
         assert!(Account::of(&evidence).is_clean());
+    }
+
+    #[test]
+    fn after_a_response_that_failed_another_is_wanted() {
+        let mut evidence = done();
+        evidence.submissions[0].in_vain = true;
+        evidence.submissions.push(submission(10));
+        let account = Account::of(&evidence);
+        assert!(account.is_clean(), "{account:?}");
+    }
+
+    #[test]
+    fn failed_research_is_lost_unless_openai_wanted_it_and_people_were_told() {
+        let mut evidence = done();
+        for job in evidence.jobs.values_mut() {
+            job.state = "failed".to_owned();
+        }
+        evidence.failures.insert("j1".to_owned(), 1);
+        assert_eq!(Account::of(&evidence).lost.len(), 1);
+        evidence.wishes[0].may_fail = true;
+        assert!(Account::of(&evidence).is_clean());
+        evidence.failures.clear();
+        assert_eq!(Account::of(&evidence).lost.len(), 1);
     }
 }

@@ -73,6 +73,7 @@ impl<H: Handler> Worker<H> {
             messaging.message.id = tracing::field::Empty,
             event.type = tracing::field::Empty,
             attempt = attempt.number,
+            redelivered = delivery.redelivered,
         );
         if let Ok(event) = &decoded {
             span.record("messaging.message.id", event.id.as_str());

@@ -93,8 +93,10 @@ async fn start_research(app: &Arc<App>, request: &CreateResponse, response: Valu
     let ending = lock(&app.openai).next_ending(&company.name);
     store_response(app, response.clone());
     let job_id = request.metadata.get("job_id").and_then(Value::as_str);
-    let detail =
-        json!({"response_id": id, "company": company.name, "ending": ending.status.name()});
+    let detail = json!({
+        "response_id": id, "company": company.name,
+        "ending": ending.status.name(), "code": ending.code, "deleted": ending.deleted,
+    });
     app.effect(EffectKind::ResearchSubmissions, job_id, detail);
 
     if app.webhooks.mode(Provider::OpenAi).deliver == Deliver::BeforeAnswer {

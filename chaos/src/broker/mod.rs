@@ -1,0 +1,7 @@
+//! RabbitMQ: the nodes of this run, and what their operator sees.
+
+mod management;
+mod node;
+
+pub(crate) use management::{Management, USER};
+pub(crate) use node::Node;
