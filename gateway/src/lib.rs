@@ -8,6 +8,7 @@ pub mod accepted_jobs;
 mod body;
 pub mod clock;
 pub mod config;
+pub mod contract;
 pub mod highlevel_payload;
 mod metrics;
 mod path_id;

@@ -3,6 +3,7 @@
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
 
+use crate::contract::CanFail;
 use crate::problem::Problem;
 use crate::state::State;
 
@@ -22,10 +23,18 @@ impl FromRequestParts<State> for PathId {
             .map(|Path(id)| id)
             .ok()
             .filter(|id| id.len() <= LONGEST && id.bytes().all(|byte| byte.is_ascii_graphic()));
-        id.map(Self).ok_or_else(|| {
-            Problem::not_found(format!(
-                "Nothing has this id: ids have 1 to {LONGEST} visible ASCII characters."
-            ))
-        })
+        id.map(Self).ok_or_else(impossible)
     }
+}
+
+impl CanFail for PathId {
+    fn problems() -> Vec<Problem> {
+        vec![impossible()]
+    }
+}
+
+fn impossible() -> Problem {
+    Problem::not_found(format!(
+        "Nothing has this id: ids have 1 to {LONGEST} visible ASCII characters."
+    ))
 }

@@ -6,8 +6,8 @@ use axum::routing::{MethodRouter, get, post};
 
 use crate::problem::Problem;
 use crate::routes::{
-    batches, health, highlevel, hubspot, hubspot_workflow_action, job_status, openai, openapi,
-    research, test_webhook,
+    batch_config, batches, description, health, highlevel, hubspot, hubspot_workflow, openai,
+    research, research_status, test_webhook,
 };
 use crate::state::State;
 use crate::trace;
@@ -19,14 +19,14 @@ fn providers() -> Table {
     vec![
         ("/webhook/openai", post(openai::webhook)),
         ("/webhook/hubspot", post(hubspot::webhook)),
-        ("/webhook/hubspot/workflow", post(hubspot_workflow_action)),
+        ("/webhook/hubspot/workflow", post(hubspot_workflow::webhook)),
         ("/webhook", post(highlevel::webhook)),
         ("/webhook/highlevel", post(highlevel::webhook)),
         ("/webhook/t/{secret}", post(highlevel::webhook)),
         ("/health", get(health::alive)),
         ("/health/ready", get(health::ready)),
         ("/test-webhook", get(test_webhook::ping)),
-        ("/openapi.json", get(openapi::description)),
+        ("/openapi.json", get(description::openapi)),
     ]
 }
 
@@ -35,8 +35,11 @@ fn clients() -> Table {
     vec![
         ("/generate", post(research::generate)),
         ("/submit-job", post(research::generate)),
-        ("/job-status/{id}", get(job_status)),
-        ("/batch-config", get(batches::wait).post(batches::set_wait)),
+        ("/job-status/{id}", get(research_status::job_status)),
+        (
+            "/batch-config",
+            get(batch_config::wait).post(batch_config::set_wait),
+        ),
         ("/queue-status", get(batches::queue)),
         ("/batch-status/{contact_id}", get(batches::status)),
         ("/force-process-batch/{contact_id}", post(batches::force)),
@@ -69,13 +72,12 @@ mod tests {
     use axum::body::Body;
     use axum::http::{Request, StatusCode};
     use config::Environment;
-    use serde_json::Value;
     use tower::ServiceExt as _;
 
     use super::{clients, providers, router};
     use crate::clock::Clock;
     use crate::config::Config;
-    use crate::routes::openapi;
+    use crate::contract::DOCUMENT;
     use crate::state::State;
 
     /// The description says which methods each route has; the router is asked whether that is so.
@@ -88,8 +90,7 @@ mod tests {
         let config = Config::read(environment).unwrap();
         let router = router(State::new(config, Clock::system()).unwrap());
 
-        let description: Value = serde_json::from_str(openapi::DESCRIPTION).unwrap();
-        let described = description["paths"].as_object().unwrap();
+        let described = DOCUMENT["paths"].as_object().unwrap();
         let paths: BTreeSet<_> = providers()
             .into_iter()
             .chain(clients())

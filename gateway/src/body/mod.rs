@@ -13,6 +13,7 @@ use futures_util::StreamExt as _;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
+use crate::contract::CanFail;
 use crate::problem::Problem;
 use crate::state::State;
 
@@ -51,6 +52,19 @@ async fn collect(body: Body, limit: usize) -> Result<Bytes, Problem> {
     Ok(bytes.freeze())
 }
 
+/// Reading a raw body.
+pub(crate) struct RawBody;
+
+impl CanFail for RawBody {
+    fn problems() -> Vec<Problem> {
+        vec![
+            Problem::malformed("The body can't be read as JSON (line 1, column 14)."),
+            Problem::too_slow(),
+            Problem::too_large(1 << 20),
+        ]
+    }
+}
+
 /// The media type that the sender names, in lower case and without parameters.
 pub(crate) fn media_type(headers: &HeaderMap) -> Option<String> {
     let text = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
@@ -76,5 +90,16 @@ impl<T: DeserializeOwned> FromRequest<State> for JsonBody<T> {
         }
         let bytes = read(&parts.headers, body, state.config.max_body_bytes).await?;
         json::object(&bytes).map(Self)
+    }
+}
+
+impl<T: CanFail> CanFail for JsonBody<T> {
+    fn problems() -> Vec<Problem> {
+        let problems = [
+            RawBody::problems(),
+            vec![Problem::unsupported_media_type()],
+            T::problems(),
+        ];
+        problems.concat()
     }
 }

@@ -5,6 +5,9 @@ use std::fmt;
 
 use serde::de::{Error, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{Object, ObjectBuilder, Schema, SchemaType, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 /// The longest text, in characters.
 pub(crate) const LONGEST: usize = 255;
@@ -49,6 +52,45 @@ impl<'de> Deserialize<'de> for Identifier {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(IdentifierVisitor)
     }
+}
+
+/// As [`Line`] is described.
+impl PartialSchema for Line {
+    fn schema() -> RefOr<Schema> {
+        line(Type::String.into(), "^[^\\u0000-\\u001f\\u007f]{0,255}$").into()
+    }
+}
+
+impl ToSchema for Line {}
+
+impl PartialSchema for Identifier {
+    fn schema() -> RefOr<Schema> {
+        identifier("^[^\\u0000-\\u001f\\u007f]{0,255}$").into()
+    }
+}
+
+impl ToSchema for Identifier {}
+
+/// An [`Identifier`] that is required: with something that is not a space.
+pub(crate) fn not_blank() -> Object {
+    identifier("^[^\\u0000-\\u001f\\u007f]*[^\\u0000-\\u0020\\u007f][^\\u0000-\\u001f\\u007f]*$")
+}
+
+fn identifier(pattern: &str) -> Object {
+    let types = SchemaType::from_iter([Type::String, Type::Number]);
+    let mut schema = line(types, pattern);
+    // Numbers with more digits would arrive rounded.
+    schema.minimum = Some((-i64::MAX).into());
+    schema.maximum = Some(i64::MAX.into());
+    schema
+}
+
+fn line(schema_type: SchemaType, pattern: &str) -> Object {
+    ObjectBuilder::new()
+        .schema_type(schema_type)
+        .max_length(Some(LONGEST))
+        .pattern(Some(pattern))
+        .build()
 }
 
 struct LineVisitor;

@@ -109,14 +109,6 @@ pub static TOO_LARGE: Kind = Kind {
     meaning: "The body is larger than the gateway reads (MAX_BODY_BYTES). Send less.",
 };
 
-/// The address is too long.
-pub static ADDRESS_TOO_LONG: Kind = Kind {
-    name: "address-too-long",
-    title: "Address too long",
-    statuses: &[414],
-    meaning: "The path and query of the request are longer than the gateway reads.",
-};
-
 /// The body is of a media type that the route doesn't read.
 pub static UNSUPPORTED_MEDIA_TYPE: Kind = Kind {
     name: "unsupported-media-type",
@@ -180,7 +172,7 @@ pub static DATABASE_UNAVAILABLE: Kind = Kind {
 };
 
 /// All of them, in the order of their statuses.
-pub static ALL: [&Kind; 16] = [
+pub static ALL: [&Kind; 15] = [
     &MALFORMED_REQUEST,
     &OUT_OF_RANGE,
     &INVALID_SIGNATURE,
@@ -189,7 +181,6 @@ pub static ALL: [&Kind; 16] = [
     &METHOD_NOT_ALLOWED,
     &TOO_SLOW,
     &TOO_LARGE,
-    &ADDRESS_TOO_LONG,
     &UNSUPPORTED_MEDIA_TYPE,
     &INVALID_FIELD,
     &TOO_MANY_REQUESTS,

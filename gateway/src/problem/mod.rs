@@ -1,6 +1,7 @@
 //! Errors as `application/problem+json` (RFC 9457).
 
 pub mod kind;
+mod schema;
 
 use axum::Json;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
@@ -125,6 +126,12 @@ impl Problem {
         }
     }
 
+    /// 400: what came is not a request of HTTP/1.1.
+    #[must_use]
+    pub fn unreadable_request() -> Self {
+        Self::malformed("The request can't be read as HTTP/1.1.")
+    }
+
     /// 404: there is no such thing.
     #[must_use]
     pub fn not_found(detail: impl Into<String>) -> Self {
@@ -154,13 +161,6 @@ impl Problem {
     pub fn too_large(limit: usize) -> Self {
         let detail = format!("The body may have at most {limit} bytes.");
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, &kind::TOO_LARGE, detail)
-    }
-
-    /// 414: path and query are too long.
-    #[must_use]
-    pub fn address_too_long() -> Self {
-        let detail = "The path and query of the request are too long.";
-        Self::new(StatusCode::URI_TOO_LONG, &kind::ADDRESS_TOO_LONG, detail)
     }
 
     /// 415: a route that reads JSON got another media type.
@@ -214,10 +214,22 @@ impl Problem {
         Self::new(status, &kind::DATABASE_UNAVAILABLE, detail).retry_after(RETRY_SECONDS)
     }
 
+    /// The type.
+    #[must_use]
+    pub fn kind(&self) -> &'static Kind {
+        self.kind
+    }
+
     /// The status of the answer.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.status
+    }
+
+    /// The answer's headers beside its content type.
+    #[must_use]
+    pub fn headers(&self) -> &[(HeaderName, HeaderValue)] {
+        &self.headers
     }
 }
 

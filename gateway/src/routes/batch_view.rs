@@ -4,19 +4,28 @@ use chrono::{DateTime, Utc};
 use entities::{BatchId, batch, message};
 use sea_orm::{DatabaseConnection, DbErr};
 use serde::Serialize;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
 
-use super::timestamp;
+use super::{states, timestamp};
 
 /// A batch. Times are RFC 3339, durations are seconds.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct BatchView {
+    #[schema(value_type = String, format = "uuid")]
     batch_id: BatchId,
+    #[schema(schema_with = states::<batch::State>)]
     state: batch::State,
+    #[schema(format = DateTime)]
     start_time: String,
+    #[schema(format = DateTime)]
     last_message_time: String,
     message_count: i32,
+    /// The texts, in the order in which they came.
     messages: Vec<String>,
+    /// Since the first message.
     time_elapsed: f64,
+    /// Until the batch closes if the contact writes nothing more.
     time_remaining: f64,
     timer_active: bool,
 }
@@ -57,4 +66,19 @@ impl BatchView {
 /// Never negative: another machine's clock may be ahead.
 fn seconds(from: DateTime<Utc>, to: DateTime<Utc>) -> f64 {
     (to - from).to_std().unwrap_or_default().as_secs_f64()
+}
+
+/// An open batch as the description shows it.
+pub(super) fn sample() -> Value {
+    json!({
+        "batch_id": "0198f0a2-6f5e-4c53-8d0e-2f6d3a9b1c47",
+        "state": "open",
+        "start_time": "2026-11-21T12:00:00.000Z",
+        "last_message_time": "2026-11-21T12:00:10.000Z",
+        "message_count": 2,
+        "messages": ["Hello", "Are you open on Sunday?"],
+        "time_elapsed": 15.0,
+        "time_remaining": 25.0,
+        "timer_active": true,
+    })
 }

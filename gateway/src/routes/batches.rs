@@ -1,20 +1,20 @@
-//! Routes of operators: the wait before a batch closes, and the batches that are open.
+//! Routes of operators: the batches that are open, and closing one.
 
 use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::State as FromState;
 use axum::http::StatusCode;
-use config::WAIT_SECONDS;
-use entities::{ContactId, batch, setting};
-use messages::{Envelope, FlushRequested, FlushTrigger, WaitChanged, event_type};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use chrono::{DateTime, Utc};
+use entities::{ContactId, batch};
+use messages::{Envelope, FlushRequested, FlushTrigger, event_type};
+use serde::Serialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::batch_view::BatchView;
-use super::{ask, timestamp};
-use crate::body::JsonBody;
+use super::batch_view::{self, BatchView};
+use super::{Status, ask, current_wait, timestamp};
+use crate::contract::{AsksDatabase, CanFail, Problems, Publishes};
 use crate::path_id::PathId;
 use crate::problem::Problem;
 use crate::state::State;
@@ -23,61 +23,75 @@ use crate::verify::{Client, Verified};
 /// How many open batches `/queue-status` describes; it counts all.
 const MOST_DETAILS: u64 = 100;
 
-/// The body of `POST /batch-config`.
-#[derive(Debug, Deserialize)]
-pub(crate) struct NewWait {
-    /// Seconds.
-    #[serde(default)]
-    batch_wait_time: Value,
+/// Open batches. Times are RFC 3339, durations are seconds.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct QueueStatus {
+    status: Status,
+    /// How many batches are open.
+    active_batches: u64,
+    /// The newest 100 of them by their contact.
+    #[schema(value_type = BTreeMap<String, BatchView>)]
+    batch_details: BTreeMap<ContactId, BatchView>,
+    batch_wait_time: u32,
+    #[schema(format = DateTime)]
+    timestamp: String,
 }
 
-/// `GET /batch-config`: the wait that applies now.
-pub(crate) async fn wait(
-    FromState(state): FromState<State>,
-    _client: Verified<Client>,
-) -> Result<Json<Value>, Problem> {
-    let seconds = current_wait(&state).await?;
-    Ok(Json(json!({
-        "status": "success",
-        "batch_wait_time": seconds,
-        "message": format!("A batch closes after {seconds} s without a new message."),
-        "min": WAIT_SECONDS.start(),
-        "max": WAIT_SECONDS.end(),
-        "timestamp": timestamp(state.clock.now()),
-    })))
+/// A contact's batch. Times are RFC 3339, durations are seconds.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct BatchStatus {
+    status: Status,
+    contact_id: String,
+    /// Whether the batch is open.
+    has_active_batch: bool,
+    /// The open batch, else the latest, else null.
+    #[schema(required)]
+    batch: Option<BatchView>,
+    batch_wait_time: u32,
+    #[schema(format = DateTime)]
+    timestamp: String,
 }
 
-/// `POST /batch-config`: a new wait for all pods. The one write of the gateway.
-pub(crate) async fn set_wait(
-    FromState(state): FromState<State>,
-    client: Verified<Client>,
-    JsonBody(body): JsonBody<NewWait>,
-) -> Result<Json<Value>, Problem> {
-    let wait_seconds = body.seconds()?;
-    let now = state.clock.now();
-    ask(setting::set_batch_wait_seconds(
-        &state.database,
-        wait_seconds,
-        now,
-    ))
-    .await?;
-    let id = Uuid::new_v4().to_string();
-    let data = WaitChanged { wait_seconds };
-    let event = Envelope::new(event_type::WAIT_CHANGED, id, "/batch-config", now, &data);
-    state.ingress.publish(&client, vec![event]).await?;
-    Ok(Json(json!({
-        "status": "success",
-        "message": format!("A batch closes after {wait_seconds} s without a new message."),
-        "batch_wait_time": wait_seconds,
-        "timestamp": timestamp(now),
-    })))
+/// A batch is being closed.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct BatchForced {
+    status: Status,
+    /// What happened, for people.
+    message: &'static str,
+    contact_id: String,
+    #[schema(format = DateTime)]
+    timestamp: String,
 }
 
-/// `GET /queue-status`: how many batches are open, and the newest of them.
+/// Open batches
+///
+/// Counts all of them and describes the newest 100.
+#[utoipa::path(
+    get,
+    path = "/queue-status",
+    operation_id = "queueStatus",
+    tag = "chat",
+    security(("bearer" = []), ("apiKey" = [])),
+    responses(
+        (
+            status = 200,
+            description = "The open batches.",
+            body = QueueStatus,
+            example = json!({
+                "status": "success",
+                "active_batches": 1,
+                "batch_details": {"ocQHyuzHvysMo5N5VsXc": batch_view::sample()},
+                "batch_wait_time": 30,
+                "timestamp": "2026-11-21T12:00:15.000Z",
+            }),
+        ),
+        Problems::<(Verified<Client>, AsksDatabase)>,
+    ),
+)]
 pub(crate) async fn queue(
     FromState(state): FromState<State>,
     _client: Verified<Client>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<QueueStatus>, Problem> {
     let (wait, now) = (current_wait(&state).await?, state.clock.now());
     let (count, details) = ask(async {
         let count = batch::count_open(&state.database).await?;
@@ -92,21 +106,50 @@ pub(crate) async fn queue(
         Ok((count, details))
     })
     .await?;
-    Ok(Json(json!({
-        "status": "success",
-        "active_batches": count,
-        "batch_details": details,
-        "batch_wait_time": wait,
-        "timestamp": timestamp(now),
-    })))
+    Ok(Json(QueueStatus {
+        status: Status::Success,
+        active_batches: count,
+        batch_details: details,
+        batch_wait_time: wait,
+        timestamp: timestamp(now),
+    }))
 }
 
-/// `GET /batch-status/{contact_id}`: the contact's open batch, else the latest.
+/// A contact's open batch, else the latest
+#[utoipa::path(
+    get,
+    path = "/batch-status/{contact_id}",
+    operation_id = "batchStatus",
+    tag = "chat",
+    security(("bearer" = []), ("apiKey" = [])),
+    params((
+        "contact_id" = String, Path,
+        description = "HighLevel's id of the contact",
+        pattern = "^[!-~]{1,255}$",
+        example = "ocQHyuzHvysMo5N5VsXc",
+    )),
+    responses(
+        (
+            status = 200,
+            description = "The batch; null for a contact that has none.",
+            body = BatchStatus,
+            example = json!({
+                "status": "success",
+                "contact_id": "ocQHyuzHvysMo5N5VsXc",
+                "has_active_batch": true,
+                "batch": batch_view::sample(),
+                "batch_wait_time": 30,
+                "timestamp": "2026-11-21T12:00:15.000Z",
+            }),
+        ),
+        Problems::<(Verified<Client>, PathId, AsksDatabase)>,
+    ),
+)]
 pub(crate) async fn status(
     FromState(state): FromState<State>,
     _client: Verified<Client>,
     PathId(contact_id): PathId,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<BatchStatus>, Problem> {
     let (wait, now) = (current_wait(&state).await?, state.clock.now());
     let contact = ContactId::from(contact_id.as_str());
     let (has_active_batch, batch) = ask(async {
@@ -123,27 +166,57 @@ pub(crate) async fn status(
         Ok((is_open, view))
     })
     .await?;
-    Ok(Json(json!({
-        "status": "success",
-        "contact_id": contact_id,
-        "has_active_batch": has_active_batch,
-        "batch": batch,
-        "batch_wait_time": wait,
-        "timestamp": timestamp(now),
-    })))
+    Ok(Json(BatchStatus {
+        status: Status::Success,
+        contact_id,
+        has_active_batch,
+        batch,
+        batch_wait_time: wait,
+        timestamp: timestamp(now),
+    }))
 }
 
-/// `POST /force-process-batch/{contact_id}`: close the contact's batch now. Works without the
-/// database too: the worker then finds out whether there is one.
+/// Close a contact's batch now
+///
+/// Works without the database too: a worker then finds out whether there is a batch, and the answer
+/// is 202.
+#[utoipa::path(
+    post,
+    path = "/force-process-batch/{contact_id}",
+    operation_id = "forceProcessBatch",
+    tag = "chat",
+    security(("bearer" = []), ("apiKey" = [])),
+    params((
+        "contact_id" = String, Path,
+        description = "HighLevel's id of the contact",
+        pattern = "^[!-~]{1,255}$",
+        example = "ocQHyuzHvysMo5N5VsXc",
+    )),
+    responses(
+        (
+            status = 200,
+            description = "The batch is being closed.",
+            body = BatchForced,
+            example = json!(BatchForced::new("ocQHyuzHvysMo5N5VsXc".to_owned(), DateTime::UNIX_EPOCH)),
+        ),
+        (
+            status = 202,
+            description = "The database could not be asked; the batch is being closed if there is one.",
+            body = BatchForced,
+            example = json!(BatchForced::new("ocQHyuzHvysMo5N5VsXc".to_owned(), DateTime::UNIX_EPOCH)),
+        ),
+        Problems::<(Verified<Client>, PathId, BatchForced, Publishes<Client>)>,
+    ),
+)]
 pub(crate) async fn force(
     FromState(state): FromState<State>,
     client: Verified<Client>,
     PathId(contact_id): PathId,
-) -> Result<(StatusCode, Json<Value>), Problem> {
+) -> Result<(StatusCode, Json<BatchForced>), Problem> {
     let contact = ContactId::from(contact_id.as_str());
     let (status, batch_id) = match ask(batch::open_of_contact(&state.database, &contact)).await {
         Ok(Some(batch)) => (StatusCode::OK, Some(batch.id.0)),
-        Ok(None) => return Err(Problem::not_found("This contact has no open batch.")),
+        Ok(None) => return Err(no_open_batch()),
         Err(_) => (StatusCode::ACCEPTED, None),
     };
     let now = state.clock.now();
@@ -164,54 +237,26 @@ pub(crate) async fn force(
         .ingress
         .publish(&client, vec![event.with_subject(&contact_id)])
         .await?;
-    let answer = json!({
-        "status": "success",
-        "message": "The batch is being closed.",
-        "contact_id": contact_id,
-        "timestamp": timestamp(now),
-    });
-    Ok((status, Json(answer)))
+    Ok((status, Json(BatchForced::new(contact_id, now))))
 }
 
-async fn current_wait(state: &State) -> Result<u32, Problem> {
-    let stored = ask(setting::batch_wait_seconds(&state.database)).await?;
-    Ok(stored.unwrap_or(state.config.batch_wait_seconds))
-}
-
-impl NewWait {
-    fn seconds(&self) -> Result<u32, Problem> {
-        let (from, to) = (WAIT_SECONDS.start(), WAIT_SECONDS.end());
-        let pointer = "/batch_wait_time";
-        let detail =
-            format!("batch_wait_time must be a whole number of seconds from {from} to {to}.");
-        if !self.batch_wait_time.is_i64() && !self.batch_wait_time.is_u64() {
-            return Err(Problem::invalid_field(pointer, detail));
+impl BatchForced {
+    fn new(contact_id: String, now: DateTime<Utc>) -> Self {
+        Self {
+            status: Status::Success,
+            message: "The batch is being closed.",
+            contact_id,
+            timestamp: timestamp(now),
         }
-        let seconds = self.batch_wait_time.as_u64();
-        seconds
-            .and_then(|seconds| u32::try_from(seconds).ok())
-            .filter(|seconds| WAIT_SECONDS.contains(seconds))
-            .ok_or_else(|| Problem::out_of_range(pointer, detail))
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::NewWait;
-
-    #[test]
-    fn the_wait_is_a_whole_number_of_seconds_in_its_range() {
-        let wait = |batch_wait_time: Value| NewWait { batch_wait_time }.seconds();
-        for accepted in [5, 30, 300] {
-            assert_eq!(wait(json!(accepted)).unwrap(), accepted);
-        }
-        for out_of_range in [json!(4), json!(301), json!(-5), json!(4_294_967_301_u64)] {
-            assert_eq!(wait(out_of_range).unwrap_err().status(), 400);
-        }
-        for no_number in [json!(30.5), json!("30"), json!(null), json!([30])] {
-            assert_eq!(wait(no_number).unwrap_err().status(), 422);
-        }
+impl CanFail for BatchForced {
+    fn problems() -> Vec<Problem> {
+        vec![no_open_batch()]
     }
+}
+
+fn no_open_batch() -> Problem {
+    Problem::not_found("This contact has no open batch.")
 }

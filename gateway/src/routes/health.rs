@@ -6,7 +6,8 @@ use axum::Json;
 use axum::extract::State as FromState;
 use axum::http::StatusCode;
 use broker::PublisherStatus;
-use serde_json::{Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::timestamp;
 use crate::state::State;
@@ -16,34 +17,137 @@ use crate::state::State;
 const PING_DEADLINE: Duration = Duration::from_millis(800);
 
 /// The process is alive.
-pub(crate) async fn alive(FromState(state): FromState<State>) -> Json<Value> {
-    Json(json!({"status": "healthy", "timestamp": timestamp(state.clock.now())}))
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Alive {
+    status: Healthy,
+    #[schema(format = DateTime)]
+    timestamp: String,
 }
 
-/// Broker and database, each by itself. 503 only when webhooks can't be confirmed: they are
-/// accepted while the database is down.
-pub(crate) async fn ready(FromState(state): FromState<State>) -> (StatusCode, Json<Value>) {
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum Healthy {
+    Healthy,
+}
+
+/// Whether webhooks can be confirmed, and questions answered.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Ready {
+    status: Readiness,
+    broker: BrokerHealth,
+    database: DatabaseHealth,
+    #[schema(format = DateTime)]
+    timestamp: String,
+}
+
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum Readiness {
+    /// Everything works.
+    Ready,
+    /// Webhooks are accepted, questions are not answered.
+    Degraded,
+    /// Nothing can be accepted.
+    Unavailable,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct BrokerHealth {
+    status: BrokerState,
+}
+
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum BrokerState {
+    Ready,
+    /// It takes nothing for want of memory or disk.
+    Blocked,
+    Disconnected,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct DatabaseHealth {
+    status: DatabaseState,
+}
+
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum DatabaseState {
+    Up,
+    Down,
+}
+
+/// Is the process alive
+#[utoipa::path(
+    get,
+    path = "/health",
+    operation_id = "health",
+    tag = "operation",
+    responses((
+        status = 200,
+        description = "It is.",
+        body = Alive,
+        example = json!({"status": "healthy", "timestamp": "2026-11-21T12:00:00.000Z"}),
+    )),
+)]
+pub(crate) async fn alive(FromState(state): FromState<State>) -> Json<Alive> {
+    Json(Alive {
+        status: Healthy::Healthy,
+        timestamp: timestamp(state.clock.now()),
+    })
+}
+
+/// Broker and database, each by itself
+///
+/// 503 only where webhooks can't be confirmed: they are accepted while the database is down.
+#[utoipa::path(
+    get,
+    path = "/health/ready",
+    operation_id = "ready",
+    tag = "operation",
+    responses(
+        (
+            status = 200,
+            description = "Webhooks can be confirmed.",
+            body = Ready,
+            example = json!({
+                "status": "ready", "broker": {"status": "ready"}, "database": {"status": "up"},
+                "timestamp": "2026-11-21T12:00:00.000Z",
+            }),
+        ),
+        (
+            status = 503,
+            description = "Webhooks can't be confirmed.",
+            body = Ready,
+            example = json!({
+                "status": "unavailable", "broker": {"status": "disconnected"},
+                "database": {"status": "up"}, "timestamp": "2026-11-21T12:00:00.000Z",
+            }),
+        ),
+    ),
+)]
+pub(crate) async fn ready(FromState(state): FromState<State>) -> (StatusCode, Json<Ready>) {
     let ping = tokio::time::timeout(PING_DEADLINE, state.database.ping());
     let database = if matches!(ping.await, Ok(Ok(()))) {
-        "up"
+        DatabaseState::Up
     } else {
-        "down"
+        DatabaseState::Down
     };
     let broker = match state.ingress.status() {
-        PublisherStatus::Ready => "ready",
-        PublisherStatus::Blocked => "blocked",
-        PublisherStatus::Disconnected => "disconnected",
+        PublisherStatus::Ready => BrokerState::Ready,
+        PublisherStatus::Blocked => BrokerState::Blocked,
+        PublisherStatus::Disconnected => BrokerState::Disconnected,
     };
     let (code, status) = match (broker, database) {
-        ("ready", "up") => (StatusCode::OK, "ready"),
-        ("ready", _) => (StatusCode::OK, "degraded"),
-        _ => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+        (BrokerState::Ready, DatabaseState::Up) => (StatusCode::OK, Readiness::Ready),
+        (BrokerState::Ready, DatabaseState::Down) => (StatusCode::OK, Readiness::Degraded),
+        _ => (StatusCode::SERVICE_UNAVAILABLE, Readiness::Unavailable),
     };
-    let answer = json!({
-        "status": status,
-        "broker": {"status": broker},
-        "database": {"status": database},
-        "timestamp": timestamp(state.clock.now()),
-    });
+    let answer = Ready {
+        status,
+        broker: BrokerHealth { status: broker },
+        database: DatabaseHealth { status: database },
+        timestamp: timestamp(state.clock.now()),
+    };
     (code, Json(answer))
 }

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::unrouted_type;
 use crate::body::json;
+use crate::contract::{CanFail, Problems, Publishes};
 use crate::problem::Problem;
 use crate::state::State;
 use crate::verify::{HubSpotDelivery, Verified};
@@ -22,7 +23,35 @@ const MOST_EVENTS: usize = 100;
 /// The object type of deals in the generic form of events.
 const DEAL: &str = "0-3";
 
-/// Publishes one message for each event; all are confirmed, or HubSpot is asked to send all again.
+/// CRM webhooks of HubSpot
+///
+/// Each event becomes a message of its own. All of them are confirmed, or the answer is not 2xx.
+#[utoipa::path(
+    post,
+    path = "/webhook/hubspot",
+    operation_id = "hubSpotWebhook",
+    tag = "webhooks",
+    security(("hubspotV3" = [])),
+    params((
+        "X-HubSpot-Request-Timestamp" = String, Header,
+        description = "Unix milliseconds; at most five minutes from now",
+        example = "1795262400000",
+    )),
+    request_body(
+        content = ref("#/components/schemas/HubSpotEvents"),
+        content_type = "application/json",
+        example = json!([{
+            "eventId": 3_816_279_340_u64, "portalId": 44_123_987, "appId": 1_160_452,
+            "occurredAt": 1_795_262_398_500_u64, "subscriptionType": "deal.propertyChange",
+            "attemptNumber": 0, "objectId": 18_273_645_501_u64, "propertyName": "dealstage",
+            "propertyValue": "presentationscheduled", "changeSource": "CRM_UI",
+        }]),
+    ),
+    responses(
+        (status = 200, description = "The broker has all events on disk."),
+        Problems::<(Verified<HubSpotDelivery>, HubSpotDelivery, Publishes<HubSpotDelivery>)>,
+    ),
+)]
 pub(crate) async fn webhook(
     FromState(state): FromState<State>,
     delivery: Verified<HubSpotDelivery>,
@@ -33,23 +62,43 @@ pub(crate) async fn webhook(
 }
 
 fn read(body: &[u8], now: DateTime<Utc>) -> Result<Vec<Envelope>, Problem> {
-    let originals: Vec<&RawValue> = match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
-        Some(b'{') => vec![serde_json::from_slice(body).map_err(|error| json::malformed(&error))?],
-        _ => serde_json::from_slice(body).map_err(|error| json::malformed(&error))?,
+    let whole: &RawValue = serde_json::from_slice(body).map_err(|error| json::malformed(&error))?;
+    let originals: Vec<&RawValue> = match whole.get().as_bytes().first() {
+        Some(b'{') => return Ok(vec![event(whole, now)?]),
+        Some(b'[') => serde_json::from_str(whole.get()).map_err(|error| json::malformed(&error))?,
+        _ => {
+            return Err(Problem::malformed(
+                "The body must be an array of events, or one event.",
+            ));
+        }
     };
     if originals.len() > MOST_EVENTS {
         let detail = format!("A delivery may hold at most {MOST_EVENTS} events.");
         return Err(Problem::malformed(detail));
     }
-    originals
-        .into_iter()
-        .map(|original| event(original, now))
+    let events = originals.into_iter().enumerate();
+    events
+        .map(|(position, original)| {
+            if !original.get().starts_with('{') {
+                return Err(no_object(position));
+            }
+            event(original, now)
+        })
         .collect()
 }
 
+impl CanFail for HubSpotDelivery {
+    fn problems() -> Vec<Problem> {
+        vec![no_object(0)]
+    }
+}
+
+fn no_object(position: usize) -> Problem {
+    Problem::invalid_field(&format!("/{position}"), "Each event must be a JSON object.")
+}
+
 fn event(original: &RawValue, now: DateTime<Utc>) -> Result<Envelope, Problem> {
-    let fields: Map<String, Value> = serde_json::from_str(original.get())
-        .map_err(|_| Problem::malformed("Each event must be a JSON object."))?;
+    let fields: Map<String, Value> = json::object(original.get().as_bytes())?;
     let name = event_name(&fields).unwrap_or_default().to_owned();
     let id = event_id(&fields, &name).unwrap_or_else(|| {
         // Too few fields to tell it from others: the same bytes are the same event.
@@ -204,7 +253,8 @@ mod tests {
                 .as_u16()
         };
         assert_eq!(status(&json!(vec![json!({}); 101]).to_string()), 400);
-        assert_eq!(status("[1]"), 400);
+        assert_eq!(status("7"), 400);
+        assert_eq!(status("[{}, 1]"), 422);
         assert_eq!(status("[{]"), 400);
         assert_eq!(status(""), 400);
     }

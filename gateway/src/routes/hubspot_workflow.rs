@@ -10,14 +10,40 @@ use uuid::Uuid;
 
 use super::unrouted_type;
 use crate::body::json;
+use crate::contract::{Problems, Publishes};
 use crate::problem::Problem;
 use crate::state::State;
 use crate::verify::{HubSpotWorkflowDelivery, Verified};
 
 const SOURCE: &str = "/webhook/hubspot/workflow";
 
-/// Publishes the enrolled deal as one that reached its stage.
-pub(crate) async fn workflow(
+/// HubSpot's workflow action "Send a webhook"
+///
+/// Open only with HUBSPOT_WORKFLOW_SIGNATURES=true. The enrolled deal counts as one that has reached
+/// its stage. Signature v3 where there is one, else v2, which can be replayed.
+#[utoipa::path(
+    post,
+    path = "/webhook/hubspot/workflow",
+    operation_id = "hubSpotWorkflowAction",
+    tag = "webhooks",
+    security(("hubspotV3" = []), ("hubspotV2" = [])),
+    request_body(
+        content = ref("#/components/schemas/HubSpotWorkflowDeal"),
+        content_type = "application/json",
+        example = json!({
+            "portalId": 44_123_987, "objectId": 18_273_645_501_u64,
+            "properties": {
+                "dealstage": {"value": "presentationscheduled"},
+                "hs_lastmodifieddate": {"value": "1795262398500"},
+            },
+        }),
+    ),
+    responses(
+        (status = 200, description = "The broker has the event on disk."),
+        Problems::<(Verified<HubSpotWorkflowDelivery>, Publishes<HubSpotWorkflowDelivery>)>,
+    ),
+)]
+pub(crate) async fn webhook(
     FromState(state): FromState<State>,
     delivery: Verified<HubSpotWorkflowDelivery>,
 ) -> Result<StatusCode, Problem> {

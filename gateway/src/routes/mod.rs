@@ -1,29 +1,32 @@
 //! The routes: one module for each caller, and the questions about jobs, batches and health.
 
+pub(crate) mod batch_config;
 mod batch_view;
 pub(crate) mod batches;
+pub(crate) mod description;
 pub(crate) mod health;
 pub(crate) mod highlevel;
 pub(crate) mod hubspot;
-mod hubspot_workflow;
+pub(crate) mod hubspot_workflow;
 pub(crate) mod openai;
-pub(crate) mod openapi;
 pub(crate) mod research;
 mod research_request;
-mod research_status;
+pub(crate) mod research_status;
 pub(crate) mod test_webhook;
-
-pub(crate) use hubspot_workflow::workflow as hubspot_workflow_action;
-pub(crate) use research_status::job_status;
 
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use entities::setting;
 use messages::event_type;
-use sea_orm::DbErr;
+use sea_orm::{DbErr, Iterable};
+use serde::Serialize;
 use tracing::error;
+use utoipa::ToSchema;
+use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 
 use crate::problem::Problem;
+use crate::state::State;
 
 /// How long a question to the database may take, waiting for a connection included.
 const DATABASE_DEADLINE: Duration = Duration::from_secs(4);
@@ -63,6 +66,29 @@ async fn ask<T>(question: impl Future<Output = Result<T, DbErr>>) -> Result<T, P
     };
     error!(reason, "The database could not be asked.");
     Err(Problem::database_unavailable())
+}
+
+/// The wait before a batch closes, in seconds: the operator's, else the configured one.
+async fn current_wait(state: &State) -> Result<u32, Problem> {
+    let stored = ask(setting::batch_wait_seconds(&state.database)).await?;
+    Ok(stored.unwrap_or(state.config.batch_wait_seconds))
+}
+
+/// The word that the older server's answers begin with.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Status {
+    /// It worked.
+    Success,
+}
+
+/// The names of all states of `S`, as answers write them.
+fn states<S: Iterable + Serialize>() -> Object {
+    let names = S::iter().filter_map(|state| serde_json::to_value(state).ok());
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(names))
+        .build()
 }
 
 /// A time as the answers write it: RFC 3339 with milliseconds, in UTC.

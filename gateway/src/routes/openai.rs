@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use super::unrouted_type;
 use crate::body::json;
+use crate::contract::{CanFail, Problems, Publishes};
 use crate::problem::Problem;
 use crate::state::State;
 use crate::verify::{OpenAiDelivery, Verified};
@@ -34,7 +35,32 @@ struct Subject {
     extra: Map<String, Value>,
 }
 
-/// Publishes the event under the id that all its deliveries share.
+/// Webhooks of OpenAI
+///
+/// Deliveries of one event have the same webhook-id, and are one event here too.
+#[utoipa::path(
+    post,
+    path = "/webhook/openai",
+    operation_id = "openAiWebhook",
+    tag = "webhooks",
+    security(("standardWebhooks" = [])),
+    params(
+        ("webhook-id" = String, Header, description = "The same for every attempt", example = "wh_1"),
+        ("webhook-timestamp" = String, Header, description = "Unix seconds", example = "1795262400"),
+    ),
+    request_body(
+        content = ref("#/components/schemas/OpenAiEvent"),
+        content_type = "application/json",
+        example = json!({
+            "id": "evt_68a1b2c3", "object": "event", "type": "response.completed",
+            "created_at": 1_795_262_400, "data": {"id": "resp_68a1b2c3"},
+        }),
+    ),
+    responses(
+        (status = 202, description = "The broker has the event on disk."),
+        Problems::<(Verified<OpenAiDelivery>, OpenAiDelivery, Publishes<OpenAiDelivery>)>,
+    ),
+)]
 pub(crate) async fn webhook(
     FromState(state): FromState<State>,
     delivery: Verified<OpenAiDelivery>,
@@ -46,9 +72,10 @@ pub(crate) async fn webhook(
 
 fn read(delivery: &OpenAiDelivery, now: DateTime<Utc>) -> Result<Envelope, Problem> {
     let fields: Map<String, Value> = json::object(&delivery.body)?;
-    let name = fields.get("type").and_then(Value::as_str).ok_or_else(|| {
-        Problem::invalid_field("/type", "type is required: the name of the event.")
-    })?;
+    let name = fields
+        .get("type")
+        .and_then(Value::as_str)
+        .ok_or_else(no_type)?;
     match response_type(name) {
         Some(event_type) => ended(event_type, delivery, now),
         None => other(name, &fields, delivery, now),
@@ -66,9 +93,7 @@ fn ended(
         .data
         .and_then(|subject| Some((subject.id?, subject.extra)))
         .filter(|(id, _)| !id.is_empty())
-        .ok_or_else(|| {
-            Problem::invalid_field("/data/id", "data.id is required: the id of the response.")
-        })?;
+        .ok_or_else(no_response)?;
     if !rest.is_empty() {
         event.extra.insert("data".to_owned(), rest.into());
     }
@@ -103,6 +128,20 @@ fn other(
         Some(subject) => event.with_subject(subject),
         None => event,
     })
+}
+
+impl CanFail for OpenAiDelivery {
+    fn problems() -> Vec<Problem> {
+        vec![no_response()]
+    }
+}
+
+fn no_type() -> Problem {
+    Problem::invalid_field("/type", "type is required: the name of the event.")
+}
+
+fn no_response() -> Problem {
+    Problem::invalid_field("/data/id", "data.id is required: the id of the response.")
 }
 
 fn response_type(name: &str) -> Option<&'static str> {

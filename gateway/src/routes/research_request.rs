@@ -4,16 +4,19 @@ use entities::JobId;
 use messages::{ResearchRequested, generate_event_id};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::body::text::{Identifier, Line};
+use crate::body::text::{Identifier, Line, not_blank};
+use crate::contract::CanFail;
 use crate::problem::Problem;
 
 /// What a client asks for. Fields that are not named here are passed on.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ResearchRequest {
-    /// The client's id of the company.
+    /// The client's id of the company. Not blank.
+    #[schema(required, nullable = false, schema_with = not_blank)]
     company_id: Option<Identifier>,
     /// When the company reached the stage, as the client writes it.
     stage_ts: Option<Identifier>,
@@ -28,13 +31,15 @@ pub(crate) struct ResearchRequest {
     company: Option<Company>,
     /// More about the company, from enrichment services.
     #[serde(rename = "enriched_data")]
+    #[schema(value_type = Option<Object>)]
     enriched_data: Option<Map<String, Value>>,
     #[serde(flatten)]
+    #[schema(ignore)]
     extra: Map<String, Value>,
 }
 
 /// What a client knows about the company. Fields that are not named here are passed on.
-#[derive(Debug, Default, Deserialize, Serialize)]
+#[derive(Debug, Default, Deserialize, Serialize, ToSchema)]
 pub(crate) struct Company {
     /// Its name.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -43,6 +48,7 @@ pub(crate) struct Company {
     #[serde(skip_serializing_if = "Option::is_none")]
     domain: Option<Line>,
     #[serde(flatten)]
+    #[schema(ignore)]
     extra: Map<String, Value>,
 }
 
@@ -53,9 +59,7 @@ impl ResearchRequest {
     /// 422 without a company.
     pub(crate) fn read(self, key: Option<&str>) -> Result<(String, ResearchRequested), Problem> {
         let text = |identifier: Option<Identifier>| identifier.and_then(Identifier::into_text);
-        let company_id = text(self.company_id).ok_or_else(|| {
-            Problem::invalid_field("/companyId", "companyId is required: a number or a text.")
-        })?;
+        let company_id = text(self.company_id).ok_or_else(no_company)?;
         let stage_ts = text(self.stage_ts);
         let (event_id, idempotency_key) = identity(key, &company_id, stage_ts.as_deref());
         let request = ResearchRequested {
@@ -83,6 +87,16 @@ impl Company {
         }
         map
     }
+}
+
+impl CanFail for ResearchRequest {
+    fn problems() -> Vec<Problem> {
+        vec![no_company()]
+    }
+}
+
+fn no_company() -> Problem {
+    Problem::invalid_field("/companyId", "companyId is required: a number or a text.")
 }
 
 /// What makes two requests the same: the client's key, else company and stage time. With neither,

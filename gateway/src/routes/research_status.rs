@@ -7,49 +7,124 @@ use axum::extract::State as FromState;
 use chrono::{DateTime, Utc};
 use entities::{JobId, ResponseId, document, job};
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::{ask, timestamp};
+use super::{ask, states, timestamp};
+use crate::contract::{AsksDatabase, CanFail, Problems};
 use crate::path_id::PathId;
 use crate::problem::Problem;
 use crate::state::State;
 use crate::verify::{Client, Verified};
 
-/// A job as clients see it.
-#[derive(Debug, Serialize)]
+/// A job as clients see it. Times are RFC 3339.
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct JobStatus {
+    #[schema(value_type = String, format = "uuid")]
     job_id: JobId,
+    /// OpenAI's id of the response, once the job is submitted.
+    #[schema(required, value_type = Option<String>)]
     response_id: Option<ResponseId>,
+    #[schema(required)]
     company_name: Option<String>,
+    #[schema(schema_with = states::<job::State>)]
     status: job::State,
+    #[schema(required, format = DateTime)]
     submitted_at: Option<String>,
+    #[schema(required, format = DateTime)]
     completed_at: Option<String>,
+    /// Where the document is.
+    #[schema(required)]
     document_url: Option<String>,
+    /// What OpenAI counted, once the response is there.
+    #[schema(required)]
     usage: Option<Usage>,
+    /// US dollars.
+    #[schema(required)]
     cost_usd: Option<f64>,
+    /// Why the job failed, for people.
+    #[schema(required)]
     error: Option<String>,
+    /// What the older server's clients read, once there is a document.
+    #[schema(required)]
     completion: Option<Completion>,
 }
 
 /// Tokens.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 struct Usage {
+    #[schema(required)]
     input_tokens: Option<i64>,
+    #[schema(required)]
     cached_tokens: Option<i64>,
+    #[schema(required)]
     output_tokens: Option<i64>,
+    #[schema(required)]
     reasoning_tokens: Option<i64>,
+    #[schema(required)]
     total_tokens: Option<i64>,
 }
 
-/// What the older server's clients read when the job is done.
-#[derive(Debug, Serialize)]
+/// A job that is done, as the older server's clients read it.
+#[derive(Debug, Serialize, ToSchema)]
 struct Completion {
     doc_url: String,
+    #[schema(required)]
     token_usage: Option<Usage>,
+    #[schema(format = DateTime)]
     completed_at: String,
+    #[schema(schema_with = states::<job::State>)]
     status: job::State,
 }
 
-/// Finds the job by its own id or by OpenAI's id of the response.
+/// How far a research job is
+///
+/// A job goes from queued over submitted, completed and documented to notified, or ends as failed or
+/// cancelled; awaiting_budget waits for the next day's money. What is not known yet is null.
+#[utoipa::path(
+    get,
+    path = "/job-status/{id}",
+    operation_id = "jobStatus",
+    tag = "research",
+    security(("bearer" = []), ("apiKey" = [])),
+    params((
+        "id" = String, Path,
+        description = "Id of the job, or OpenAI's id of the response",
+        pattern = "^[!-~]{1,255}$",
+        example = "5f1f7f2e-2d4c-5d0e-9a51-0f8b2f6f7a11",
+    )),
+    responses(
+        (
+            status = 200,
+            description = "The job.",
+            body = JobStatus,
+            example = json!({
+                "job_id": "5f1f7f2e-2d4c-5d0e-9a51-0f8b2f6f7a11",
+                "response_id": "resp_68a1b2c3",
+                "company_name": "Acme",
+                "status": "notified",
+                "submitted_at": "2026-11-21T12:00:01.000Z",
+                "completed_at": "2026-11-21T12:09:44.000Z",
+                "document_url": "https://docs.google.com/document/d/1AbC/edit",
+                "usage": {
+                    "input_tokens": 81234, "cached_tokens": 2048, "output_tokens": 9120,
+                    "reasoning_tokens": 5210, "total_tokens": 90354,
+                },
+                "cost_usd": 1.27,
+                "error": null,
+                "completion": {
+                    "doc_url": "https://docs.google.com/document/d/1AbC/edit",
+                    "token_usage": {
+                        "input_tokens": 81234, "cached_tokens": 2048, "output_tokens": 9120,
+                        "reasoning_tokens": 5210, "total_tokens": 90354,
+                    },
+                    "completed_at": "2026-11-21T12:09:44.000Z",
+                    "status": "notified",
+                },
+            }),
+        ),
+        Problems::<(Verified<Client>, PathId, JobStatus, AsksDatabase)>,
+    ),
+)]
 pub(crate) async fn job_status(
     FromState(state): FromState<State>,
     _client: Verified<Client>,
@@ -71,12 +146,20 @@ pub(crate) async fn job_status(
         let company_name = state.accepted_jobs.find(job_id, Instant::now())?;
         Some(Json(not_picked_up(job_id, company_name)))
     });
-    accepted.ok_or_else(|| {
-        Problem::not_found(
-            "There is no job with this id. One that was accepted a moment ago may not have been \
-             picked up yet: ask again in a few seconds.",
-        )
-    })
+    accepted.ok_or_else(no_such_job)
+}
+
+impl CanFail for JobStatus {
+    fn problems() -> Vec<Problem> {
+        vec![no_such_job()]
+    }
+}
+
+fn no_such_job() -> Problem {
+    Problem::not_found(
+        "There is no job with this id. One that was accepted a moment ago may not have been picked \
+         up yet: ask again in a few seconds.",
+    )
 }
 
 /// A job that was accepted here and has no row yet.

@@ -12,6 +12,7 @@ use tracing::warn;
 
 use super::highlevel::Signature;
 use super::hubspot::SignedRequest;
+use super::problems::SHOW_A_KEY;
 use super::{Rejection, Verified, api_key, hubspot, standard_webhooks, workflow_secret};
 use crate::body;
 use crate::problem::Problem;
@@ -167,7 +168,7 @@ impl FromRequestParts<State> for Verified<Client> {
         let key = verdict.map_err(|rejection| {
             let detail = match rejection {
                 Rejection::Closed => "This route is closed: API_KEYS is not set.",
-                _ => "Send an API key as Authorization: Bearer <key> or X-API-Key: <key>.",
+                _ => SHOW_A_KEY,
             };
             refuse::<Client>(rejection, parts, state, Problem::unauthorized(detail))
         })?;

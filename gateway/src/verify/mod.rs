@@ -8,6 +8,7 @@ pub mod api_key;
 mod extract;
 pub mod highlevel;
 pub mod hubspot;
+mod problems;
 mod public_key;
 mod rejection;
 mod shared_secret;
