@@ -4,10 +4,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
-use broker::{Outgoing, Publisher, PublisherStatus};
+use broker::{Outgoing, PublishError, Publisher, PublisherStatus};
 use crash_points::crash_point;
 use messages::{Envelope, event_type};
-use tokio::sync::Semaphore;
 use tracing::warn;
 use uuid::Uuid;
 
@@ -16,12 +15,9 @@ use crate::metrics::{Metrics, Outcome};
 use crate::problem::Problem;
 use crate::verify::Verified;
 
-/// How long a publish may take. OpenAI, HubSpot (5 s) and HighLevel all wait longer for an answer.
-pub const PUBLISH_DEADLINE: Duration = Duration::from_secs(2);
-
-/// How much may wait for its confirm at once, in KiB. With more the broker is in trouble, and the
-/// sender keeps the event better than our memory does.
-const MOST_IN_FLIGHT_KIB: u32 = 64 * 1024;
+/// How long a publish may take: the answer is there within two seconds, whatever the broker does.
+/// OpenAI, HubSpot (5 s) and HighLevel all wait longer for it.
+pub const PUBLISH_DEADLINE: Duration = Duration::from_millis(1800);
 
 /// How long the broker may be away before requests stop waiting for it to come back.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -37,7 +33,6 @@ pub trait Sender {
 /// Publishes what verified senders sent.
 pub struct Ingress {
     publisher: Publisher,
-    in_flight: Semaphore,
     away_since: Mutex<Option<Instant>>,
     metrics: Arc<Metrics>,
 }
@@ -48,7 +43,6 @@ impl Ingress {
     pub fn new(publisher: Publisher, metrics: Arc<Metrics>) -> Self {
         Self {
             publisher,
-            in_flight: Semaphore::new(MOST_IN_FLIGHT_KIB as usize),
             away_since: Mutex::new(None),
             metrics,
         }
@@ -116,18 +110,21 @@ impl Ingress {
     }
 
     async fn confirm(&self, events: Vec<Envelope>) -> Result<(), (Outcome, String)> {
-        let turned_away = |reason: &str| Err((Outcome::TurnedAway, reason.to_owned()));
-        let Ok(_permit) = self.in_flight.try_acquire_many(size_kib(&events)) else {
-            return turned_away("too much waits for its confirm");
-        };
         if self.away_too_long() {
-            return turned_away("the broker has been away for a while");
+            let reason = "the broker has been away for a while".to_owned();
+            return Err((Outcome::TurnedAway, reason));
         }
         let messages: Vec<Outgoing> = events.into_iter().map(Outgoing::event).collect();
         self.publisher
             .publish_all(&messages)
             .await
-            .map_err(|error| (Outcome::Unconfirmed, error.to_string()))
+            .map_err(|error| {
+                let outcome = match error {
+                    PublishError::Full => Outcome::TurnedAway,
+                    _ => Outcome::Unconfirmed,
+                };
+                (outcome, error.to_string())
+            })
     }
 
     /// A broker that was lost a moment ago is waited for; one that stays away is not, so that
@@ -143,15 +140,4 @@ impl Ingress {
         }
         away_since.get_or_insert_with(Instant::now).elapsed() > PATIENCE
     }
-}
-
-/// At least 1 for each event, and never more than there is room for.
-fn size_kib(events: &[Envelope]) -> u32 {
-    let kib: usize = events
-        .iter()
-        .map(|event| event.data.get().len() / 1024 + 1)
-        .sum();
-    u32::try_from(kib)
-        .unwrap_or(u32::MAX)
-        .min(MOST_IN_FLIGHT_KIB)
 }

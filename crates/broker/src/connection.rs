@@ -118,8 +118,8 @@ impl Nodes {
     }
 }
 
-/// The wait before the next try: doubles from 100 ms to 1 s, so that we are back within two
-/// seconds of the broker's return.
+/// The wait before the next try: doubles from 100 ms to half a second, so that we are back within two
+/// seconds of the broker's return, its own start included.
 #[derive(Debug, Default)]
 pub(crate) struct Backoff {
     failures: u32,
@@ -131,7 +131,8 @@ impl Backoff {
     }
 
     pub(crate) fn next(&mut self) -> Duration {
-        let wait = Duration::from_millis(100 << self.failures.min(4)).min(Duration::from_secs(1));
+        let wait =
+            Duration::from_millis(100 << self.failures.min(4)).min(Duration::from_millis(500));
         self.failures = self.failures.saturating_add(1);
         wait
     }

@@ -14,6 +14,7 @@ mod consumer;
 mod dead_letters;
 mod declare;
 mod delivery;
+mod live;
 mod outcome;
 mod outgoing;
 mod parking;

@@ -66,6 +66,11 @@ impl Outgoing {
         self
     }
 
+    /// The room it takes in memory, in KiB, at least one.
+    pub(crate) fn kib(&self) -> u32 {
+        u32::try_from(self.body.len() / 1024 + 1).unwrap_or(u32::MAX)
+    }
+
     fn from_envelope(
         exchange: String,
         routing_key: String,

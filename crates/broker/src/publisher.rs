@@ -1,33 +1,24 @@
 //! Publishing: every message persistent, every publish confirmed, each with its own deadline.
 
-use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crash_points::crash_point;
-use futures_util::StreamExt as _;
-use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
-use lapin::{Channel, Confirmation, Connection, Event};
-use tokio::sync::{Mutex, watch};
-use tokio::time::timeout;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::connection::{Backoff, BrokerSettings, Nodes, PREPARE_DEADLINE, chain};
-use crate::declare;
+use crate::connection::{Backoff, BrokerSettings, Nodes};
+use crate::live::Live;
 use crate::outgoing::Outgoing;
-use crate::topology::Lane;
 
-/// Confirms of one channel come in order, so a few channels keep one slow confirm from holding up
-/// the rest. More than four gained nothing (docs/adr/0004-publishing.md).
-const CHANNELS: usize = 4;
+/// How much may wait for its confirm at once, in KiB. With more, the broker is in trouble, and
+/// whoever has the message keeps it better than our memory does.
+const MOST_IN_FLIGHT_KIB: u32 = 64 * 1024;
 
-/// How often the connection is looked at, besides the events that lapin reports.
-const WATCH_INTERVAL: Duration = Duration::from_millis(500);
-
-/// Why a message is not confirmed. A retry can help in every case; after [`Self::TimedOut`] and
-/// [`Self::Broken`] the message may be in the queue all the same, so it may arrive twice.
+/// Why a message is not confirmed. A retry can help in every case; after [`Self::TimedOut`],
+/// [`Self::Blocked`] and [`Self::Broken`] the message may be in the queue all the same, now or
+/// later, so it may arrive twice.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
     /// There was no connection to the broker within the deadline.
@@ -45,6 +36,9 @@ pub enum PublishError {
     /// The channel broke on the way.
     #[error("the connection to the broker broke")]
     Broken(#[source] lapin::Error),
+    /// It was not tried: the broker has not confirmed too much of what came before.
+    #[error("too much waits for its confirm")]
+    Full,
 }
 
 /// Whether the publisher could publish now.
@@ -63,18 +57,9 @@ pub enum PublisherStatus {
 pub struct Publisher {
     live: watch::Receiver<Option<Arc<Live>>>,
     deadline: Duration,
+    /// In KiB, for what is on its way: also after its deadline, as long as it lies in our memory.
+    room: Arc<Semaphore>,
     _stop: Arc<tokio_util::sync::DropGuard>,
-}
-
-/// One connection and what hangs on it.
-struct Live {
-    connection: Connection,
-    channels: Vec<Channel>,
-    next: AtomicUsize,
-    lanes: Mutex<HashSet<Lane>>,
-    broken: CancellationToken,
-    /// The topology was there already, perhaps not all of it: it has to be declared once more.
-    declared_before: bool,
 }
 
 impl Publisher {
@@ -90,6 +75,7 @@ impl Publisher {
         Self {
             live,
             deadline,
+            room: Arc::new(Semaphore::new(MOST_IN_FLIGHT_KIB as usize)),
             _stop: Arc::new(stop.drop_guard()),
         }
     }
@@ -98,8 +84,8 @@ impl Publisher {
     #[must_use]
     pub fn status(&self) -> PublisherStatus {
         match self.live.borrow().as_ref() {
-            Some(live) if live.connection.status().blocked() => PublisherStatus::Blocked,
-            Some(live) if live.connection.status().connected() => PublisherStatus::Ready,
+            Some(live) if live.is_blocked() => PublisherStatus::Blocked,
+            Some(live) if live.is_connected() => PublisherStatus::Ready,
             _ => PublisherStatus::Disconnected,
         }
     }
@@ -109,26 +95,31 @@ impl Publisher {
     /// # Errors
     /// [`PublishError`]; the call never takes longer than the publish deadline.
     pub async fn publish(&self, message: &Outgoing) -> Result<(), PublishError> {
-        let mut live = None;
-        let attempt = async {
-            let current = self.connected().await;
-            live = Some(current.clone());
-            current.publish(message).await
+        let deadline = Instant::now() + self.deadline;
+        let kib = message.kib().min(MOST_IN_FLIGHT_KIB);
+        let Ok(room) = self.room.clone().try_acquire_many_owned(kib) else {
+            return Err(PublishError::Full);
         };
-        let result = timeout(self.deadline, attempt).await;
-        match (result, live) {
-            (Ok(Ok(())), _) => Ok(()),
-            (Ok(Err(error)), live) => {
-                if let (PublishError::Broken(_), Some(live)) = (&error, live) {
-                    live.broken.cancel();
-                }
-                Err(error)
+        let Ok(live) = timeout_at(deadline, self.connected()).await else {
+            return Err(PublishError::NotConnected);
+        };
+        // A task of its own: after the deadline lapin keeps the message until it is confirmed or the
+        // connection is gone, and so long it takes its room.
+        let publishing = tokio::spawn({
+            let (live, message) = (live.clone(), message.clone());
+            async move {
+                let result = live.publish(&message).await;
+                drop(room);
+                result
             }
-            (Err(_), None) => Err(PublishError::NotConnected),
-            (Err(_), Some(live)) if live.connection.status().blocked() => {
-                Err(PublishError::Blocked)
+        });
+        match timeout_at(deadline, publishing).await {
+            Ok(Ok(result)) => result,
+            _ if live.is_blocked() => Err(PublishError::Blocked),
+            _ => {
+                live.gave_no_answer();
+                Err(PublishError::TimedOut)
             }
-            (Err(_), Some(_)) => Err(PublishError::TimedOut),
         }
     }
 
@@ -178,123 +169,6 @@ impl Publisher {
     }
 }
 
-impl Live {
-    async fn open(nodes: &mut Nodes) -> Result<Self, String> {
-        let connection = nodes.connect().await.map_err(|error| chain(&error))?;
-        let prepare = async {
-            // A broker that comes back still has the topology: it is declared once more when
-            // publishing goes on, not before.
-            let declared_before = declare::is_declared(&connection).await?;
-            if !declared_before {
-                declare::declare(&connection.create_channel().await?).await?;
-            }
-            let mut channels = Vec::with_capacity(CHANNELS);
-            for _ in 0..CHANNELS {
-                let channel = connection.create_channel().await?;
-                channel
-                    .confirm_select(ConfirmSelectOptions::default())
-                    .await?;
-                channels.push(channel);
-            }
-            lapin::Result::Ok((channels, declared_before))
-        };
-        let (channels, declared_before) = timeout(PREPARE_DEADLINE, prepare)
-            .await
-            .map_err(|_| "the broker did not answer after the connection was made".to_owned())?
-            .map_err(|error| chain(&error))?;
-        Ok(Self {
-            connection,
-            channels,
-            next: AtomicUsize::new(0),
-            lanes: Mutex::default(),
-            broken: CancellationToken::new(),
-            declared_before,
-        })
-    }
-
-    async fn publish(&self, message: &Outgoing) -> Result<(), PublishError> {
-        if self.connection.status().blocked() {
-            return Err(PublishError::Blocked);
-        }
-        if let Some(lane) = message.lane {
-            self.ensure_lane(lane).await.map_err(PublishError::Broken)?;
-        }
-        let index = self.next.fetch_add(1, Ordering::Relaxed) % self.channels.len();
-        let confirmation = self.channels[index]
-            .basic_publish(
-                message.exchange.as_str().into(),
-                message.routing_key.as_str().into(),
-                BasicPublishOptions::default(),
-                &message.body,
-                message.properties(),
-            )
-            .await
-            .map_err(PublishError::Broken)?;
-        crash_point!("publisher.sent");
-        match confirmation.await.map_err(PublishError::Broken)? {
-            Confirmation::Ack(_) => Ok(()),
-            Confirmation::Nack(_) | Confirmation::NotRequested => Err(PublishError::Refused),
-        }
-    }
-
-    async fn ensure_lane(&self, lane: Lane) -> lapin::Result<()> {
-        let mut lanes = self.lanes.lock().await;
-        if !lanes.contains(&lane) {
-            // On a channel of its own: a declaration that the broker refuses closes its channel.
-            let channel = self.connection.create_channel().await?;
-            declare::declare_lane(&channel, lane).await?;
-            channel.close(200, "lane declared".into()).await?;
-            lanes.insert(lane);
-        }
-        Ok(())
-    }
-
-    /// Declares what somebody may have deleted while we were away, then watches the connection.
-    async fn declare_and_watch(&self) -> String {
-        if !self.declared_before {
-            return self.until_broken().await;
-        }
-        let declared = async {
-            let channel = self.connection.create_channel().await?;
-            declare::declare(&channel).await?;
-            channel.close(200, "declared".into()).await
-        };
-        match declared.await {
-            Ok(()) => self.until_broken().await,
-            Err(error) => chain(&error),
-        }
-    }
-
-    /// Returns when the connection or one of its channels is no longer good.
-    async fn until_broken(&self) -> String {
-        let mut events = std::pin::pin!(self.connection.events_listener());
-        let mut watch = tokio::time::interval(WATCH_INTERVAL);
-        loop {
-            tokio::select! {
-                () = self.broken.cancelled() => return "a publish failed".to_owned(),
-                event = events.next() => match event {
-                    Some(Event::Error(error)) => return chain(&error),
-                    Some(Event::ConnectionBlocked(reason)) => {
-                        warn!(messaging.system = "rabbitmq", reason, "The broker blocks publishing.");
-                    }
-                    Some(Event::ConnectionUnblocked) => {
-                        info!(messaging.system = "rabbitmq", "The broker takes messages again.");
-                    }
-                    Some(_) => {}
-                    None => return "the connection ended".to_owned(),
-                },
-                _ = watch.tick() => {
-                    let good = self.connection.status().connected()
-                        && self.channels.iter().all(|channel| channel.status().connected());
-                    if !good {
-                        return "the connection or a channel was closed".to_owned();
-                    }
-                }
-            }
-        }
-    }
-}
-
 /// Keeps one connection alive until the last publisher is gone.
 async fn supervise(
     mut nodes: Nodes,
@@ -317,10 +191,7 @@ async fn supervise(
                 let live = Arc::new(live);
                 sender.send_replace(Some(live.clone()));
                 let reason = tokio::select! {
-                    () = stop.cancelled() => {
-                        let _ = live.connection.close(200, "stopped".into()).await;
-                        return;
-                    }
+                    () = stop.cancelled() => return live.close("stopped").await,
                     reason = live.declare_and_watch() => reason,
                 };
                 sender.send_replace(None);
@@ -328,12 +199,7 @@ async fn supervise(
                     messaging.system = "rabbitmq",
                     reason, "Lost the broker for publishing; connecting again."
                 );
-                // A connection that is only half dead must not linger beside its successor.
-                let _ = timeout(
-                    Duration::from_secs(1),
-                    live.connection.close(200, "rebuilding".into()),
-                )
-                .await;
+                live.close("rebuilding").await;
             }
             Err(reason) => {
                 warn!(

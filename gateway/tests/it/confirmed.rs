@@ -29,15 +29,15 @@ fn types(events: &[Envelope]) -> Vec<&str> {
         .collect()
 }
 
-fn start() -> (Broker, Gateway) {
+async fn start() -> (Broker, Gateway) {
     let broker = Broker::start();
-    let gateway = Gateway::new(broker.amqp_url(), NO_DATABASE);
+    let gateway = Gateway::connected(&broker, NO_DATABASE).await;
     (broker, gateway)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_ended_response_waits_for_the_completion_worker() {
-    let (broker, gateway) = start();
+    let (broker, gateway) = start().await;
     let body = r#"{"id":"evt_1","type":"response.completed","created_at":1795262390.0,
         "data":{"id":"resp_1"}}"#;
     let answer = gateway.send(openai("wh_1", body)).await;
@@ -55,7 +55,7 @@ async fn an_ended_response_waits_for_the_completion_worker() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_that_nobody_knows_is_kept_whole() {
-    let (broker, gateway) = start();
+    let (broker, gateway) = start().await;
     let body = r#"{"id":"evt_2","type":"batch.completed","data":{"id":"batch_1"},"more":1}"#;
     assert_eq!(gateway.send(openai("wh_2", body)).await.status, 202);
     let events = waiting(&broker, "unrouted").await;
@@ -65,7 +65,7 @@ async fn an_event_that_nobody_knows_is_kept_whole() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_event_of_a_hubspot_delivery_becomes_a_message() {
-    let (broker, gateway) = start();
+    let (broker, gateway) = start().await;
     let event = |id: i64, property: &str| {
         json!({
             "eventId": id, "portalId": 1, "objectId": id, "occurredAt": 3,
@@ -97,7 +97,7 @@ async fn each_event_of_a_hubspot_delivery_becomes_a_message() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_of_each_shape_waits_for_the_batching_worker() {
-    let (broker, gateway) = start();
+    let (broker, gateway) = start().await;
     let path = format!("/webhook/t/{WORKFLOW_SECRET}");
     let native = r#"{"type":"InboundMessage","contactId":"c1","body":"one","webhookId":"w1"}"#;
     for (request, contact) in [
@@ -145,7 +145,7 @@ async fn a_message_of_each_shape_waits_for_the_batching_worker() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn research_is_accepted_with_the_id_of_the_job_and_twice_is_the_same_job() {
-    let (broker, gateway) = start();
+    let (broker, gateway) = start().await;
     let body = r#"{"companyId":42,"stageTs":"t1","company":{"name":"Acme"},"deal_id":7}"#;
     let first = gateway.call("POST", "/generate", body).await;
     let second = gateway.call("POST", "/submit-job", body).await;
@@ -174,7 +174,7 @@ async fn research_is_accepted_with_the_id_of_the_job_and_twice_is_the_same_job()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_idempotency_key_names_the_job() {
-    let (_broker, gateway) = start();
+    let (_broker, gateway) = start().await;
     let request = |stage: &str| {
         let body = format!(r#"{{"companyId":1,"stageTs":"{stage}"}}"#);
         let mut request: Request<Body> = unproven("POST", "/generate", &body);
@@ -194,7 +194,7 @@ async fn an_idempotency_key_names_the_job() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_can_be_forced_while_the_database_is_down() {
-    let (broker, gateway) = start();
+    let (broker, gateway) = start().await;
     let answer = gateway.call("POST", "/force-process-batch/c1", "").await;
     assert_eq!(answer.status, 202, "{}", answer.body);
     let events = waiting(&broker, "chat.flush").await;
@@ -210,7 +210,7 @@ async fn a_batch_can_be_forced_while_the_database_is_down() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_test_event_is_confirmed_and_the_gateway_is_ready_without_a_database() {
-    let (broker, gateway) = start();
+    let (broker, gateway) = start().await;
     let answer = gateway.send(unproven("GET", "/test-webhook", "")).await;
     assert_eq!(answer.status, 200, "{}", answer.body);
     assert_eq!(answer.body["confirmed"], true);
@@ -229,7 +229,7 @@ async fn a_test_event_is_confirmed_and_the_gateway_is_ready_without_a_database()
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clients_trace_goes_on_and_a_providers_starts_here() {
     let _telemetry = telemetry::init("gateway-test", &telemetry::Settings::default()).unwrap();
-    let (broker, gateway) = start();
+    let (broker, gateway) = start().await;
     let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
     let header = HeaderValue::from_str(&format!("00-{trace}-00f067aa0ba902b7-01")).unwrap();
 

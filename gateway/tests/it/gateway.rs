@@ -1,5 +1,7 @@
 //! A gateway to send requests to, and the senders who sign them.
 
+use std::time::Duration;
+
 use ::gateway::Config;
 use ::gateway::clock::Clock;
 use ::gateway::router::router;
@@ -15,7 +17,11 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use serde_json::Value;
 use sha2::Sha256;
+use test_support::{Broker, eventually};
 use tower::ServiceExt as _;
+
+/// How long a test waits for what should happen at once.
+const SOON: Duration = Duration::from_secs(60);
 
 pub(crate) const API_KEY: &str = "key-of-a-test";
 pub(crate) const WORKFLOW_SECRET: &str = "workflow-secret-of-a-test";
@@ -42,6 +48,21 @@ impl Gateway {
     /// All routes open, with the given broker and database.
     pub(crate) fn new(amqp_url: &str, database_url: &str) -> Self {
         Self::with(amqp_url, database_url, &[])
+    }
+
+    /// The same, once it is connected to the broker: on a busy machine that may take longer than a
+    /// request waits.
+    pub(crate) async fn connected(broker: &Broker, database_url: &str) -> Self {
+        let gateway = Self::new(broker.amqp_url(), database_url);
+        eventually("the gateway is connected", SOON, async || {
+            let answer = gateway.send(unproven("GET", "/health/ready", "")).await;
+            match answer.body["broker"]["status"].as_str() {
+                Some("ready") => Ok(()),
+                _ => Err(answer.body),
+            }
+        })
+        .await;
+        gateway
     }
 
     /// The same, with other variables.

@@ -103,7 +103,7 @@ async fn a_contact_is_shown_with_the_open_batch_else_the_latest_else_none() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_wait_is_stored_for_all_pods_and_told_to_the_workers() {
     let (broker, database) = (Broker::start(), Database::sqlite().await);
-    let gateway = Gateway::new(broker.amqp_url(), database.url());
+    let gateway = Gateway::connected(&broker, database.url()).await;
     let answer = gateway.call("GET", "/batch-config", "").await;
     assert_eq!(answer.body["batch_wait_time"], 30, "{}", answer.body);
     assert_eq!(
@@ -116,7 +116,7 @@ async fn a_new_wait_is_stored_for_all_pods_and_told_to_the_workers() {
         .await;
     assert_eq!(answer.status, 200, "{}", answer.body);
     assert_eq!(answer.body["batch_wait_time"], 45);
-    let another_pod = Gateway::new(broker.amqp_url(), database.url());
+    let another_pod = Gateway::connected(&broker, database.url()).await;
     let answer = another_pod.call("GET", "/batch-config", "").await;
     assert_eq!(answer.body["batch_wait_time"], 45);
     let messages = tokio::task::block_in_place(|| broker.waiting("chat.flush"));
@@ -146,7 +146,7 @@ async fn the_open_batch_of_a_contact_can_be_forced() {
     let (broker, database) = (Broker::start(), Database::sqlite().await);
     let connection = database.connect().await;
     write(&connection, "c1", "one", 1).await;
-    let gateway = Gateway::new(broker.amqp_url(), database.url());
+    let gateway = Gateway::connected(&broker, database.url()).await;
 
     let answer = gateway
         .call("POST", "/force-process-batch/nobody", "")
@@ -228,7 +228,7 @@ async fn a_job_is_found_by_its_id_and_is_unknown_until_a_worker_has_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_was_just_accepted_is_queued_before_a_worker_has_its_row() {
     let (broker, database) = (Broker::start(), Database::sqlite().await);
-    let gateway = Gateway::with(broker.amqp_url(), database.url(), &[]);
+    let gateway = Gateway::connected(&broker, database.url()).await;
     let body = r#"{"companyId": 1, "company": {"name": "Acme"}}"#;
     let accepted = gateway.call("POST", "/generate", body).await;
     assert_eq!(accepted.status, 202, "{}", accepted.body);

@@ -3,6 +3,10 @@
 use std::time::{Duration, Instant};
 
 use broker::{Outgoing, PublishError, Publisher, PublisherStatus};
+use chrono::Utc;
+use futures_util::future::join_all;
+use messages::Envelope;
+use messages::event_type::BATCH_CLOSED;
 use test_support::eventually;
 use tokio_util::sync::CancellationToken;
 
@@ -110,6 +114,40 @@ async fn a_silent_connection_fails_publishing_within_the_deadline_and_heals() {
     proxy.set(Network::Up);
     publishes_again(&publisher).await;
     assert_eq!(stage.take(QUEUE.name()).await.id(), "after");
+}
+
+/// Also what has missed its deadline takes room, as long as it lies in memory.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_its_confirm_is_bounded() {
+    let stage = Stage::start().await;
+    let url = stage.broker.amqp_url();
+    let proxy = Proxy::before(url).await;
+    // No heartbeat ends this connection; that nothing is confirmed must be enough.
+    let address = format!("{}?heartbeat=600", proxy.url(url));
+    let publisher = Publisher::start(settings_at(&address, DEADLINE));
+    ready(&publisher).await;
+    proxy.set(Network::Silent);
+    let mebibyte = "x".repeat(1 << 20);
+    let large = Envelope::new(BATCH_CLOSED, "large", "/test", Utc::now(), &mebibyte);
+    let mut outcomes = Vec::new();
+    for _ in 0..2 {
+        let all = (0..50)
+            .map(|_| Outgoing::event(large.clone()))
+            .collect::<Vec<_>>();
+        let all = all.iter().map(|message| publisher.publish(message));
+        outcomes.extend(join_all(all).await);
+    }
+    let count = |wanted: fn(&PublishError) -> bool| {
+        let errors = outcomes.iter().map(|outcome| outcome.as_ref().unwrap_err());
+        errors.filter(|error| wanted(error)).count()
+    };
+    let tried = count(|error| matches!(error, PublishError::TimedOut));
+    assert!((60..=64).contains(&tried), "{tried} of 64 MiB were tried");
+    let full = count(|error| matches!(error, PublishError::Full));
+    assert_eq!(tried + full, outcomes.len(), "{outcomes:?}");
+
+    proxy.set(Network::Up);
+    publishes_again(&publisher).await;
 }
 
 /// How a worker publishes: it has nobody to send an error to.

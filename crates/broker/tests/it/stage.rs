@@ -23,7 +23,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// How long a test waits for what should happen at once.
-pub(crate) const SOON: Duration = Duration::from_secs(15);
+pub(crate) const SOON: Duration = Duration::from_secs(60);
 
 /// The queue that the tests read. Which one makes no difference.
 pub(crate) const QUEUE: WorkQueue = WorkQueue::ChatReply;
