@@ -26,6 +26,8 @@ pub struct Model {
     /// When it was made. A document taken over from another job keeps its time, so that reuse
     /// does not make old research look new.
     pub created_at: DateTime<Utc>,
+    /// When its files were removed because its time was over.
+    pub removed_at: Option<DateTime<Utc>>,
 }
 
 /// The job is found by its id.

@@ -12,12 +12,14 @@
 
 pub mod batch;
 mod connection;
+pub mod conservation;
 pub mod contact;
 pub mod document;
 pub mod effect;
 mod ids;
 pub mod job;
 pub mod message;
+pub mod parked_message;
 pub mod pause;
 pub mod processed_event;
 pub mod reply;
@@ -25,6 +27,6 @@ pub mod setting;
 mod text_list;
 mod write;
 
-pub use connection::{ConnectError, begin, connect, connect_lazy, is_transient};
+pub use connection::{ConnectError, begin, connect, connect_lazy, is_transient, snapshot};
 pub use ids::{BatchId, ContactId, JobId, MessageId, ResponseId};
 pub use text_list::TextList;

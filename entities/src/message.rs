@@ -45,6 +45,8 @@ pub struct Model {
     pub sent_at: DateTime<Utc>,
     /// When we stored it, by ours.
     pub received_at: DateTime<Utc>,
+    /// When what it says was removed because its time was over.
+    pub emptied_at: Option<DateTime<Utc>>,
 }
 
 /// The batch is found by its id.
@@ -129,6 +131,7 @@ pub async fn store_without_batch<C: ConnectionTrait>(
         attachments: Set(message.attachments.into()),
         sent_at: Set(message.sent_at),
         received_at: Set(now),
+        emptied_at: Set(None),
     };
     insert_if_absent(tx, row).await
 }

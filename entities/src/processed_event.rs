@@ -1,7 +1,7 @@
 //! Which events a consumer has taken, so that the same event changes nothing twice.
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ActiveValue::Set, entity::prelude::*};
+use sea_orm::{ActiveValue::Set, ExprTrait, entity::prelude::*};
 
 use crate::write::insert_if_absent;
 
@@ -17,6 +17,8 @@ pub struct Model {
     pub event_id: String,
     /// When it was taken.
     pub processed_at: DateTime<Utc>,
+    /// How often it came again after that.
+    pub repeats: i32,
 }
 
 /// No row here belongs to another.
@@ -25,8 +27,8 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// Records that `consumer` takes this event; `true` the first time. Call it in the transaction
-/// that changes the state: both are kept or neither is.
+/// Records that `consumer` takes this event; `true` the first time, and counted after that. Call it
+/// in the transaction that changes the state: both are kept or neither is.
 ///
 /// # Errors
 ///
@@ -41,8 +43,18 @@ pub async fn record<C: ConnectionTrait>(
         consumer: Set(consumer.to_owned()),
         event_id: Set(event_id.to_owned()),
         processed_at: Set(now),
+        repeats: Set(0),
     };
-    insert_if_absent(tx, row).await
+    if insert_if_absent(tx, row).await? {
+        return Ok(true);
+    }
+    Entity::update_many()
+        .col_expr(Column::Repeats, Expr::col(Column::Repeats).add(1))
+        .filter(Column::Consumer.eq(consumer))
+        .filter(Column::EventId.eq(event_id))
+        .exec(tx)
+        .await?;
+    Ok(false)
 }
 
 /// Forgets the events taken before this time and returns how many they were. Keep them longer

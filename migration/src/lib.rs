@@ -6,6 +6,7 @@
 //! where a schema meets the entities that need it.
 
 mod initial;
+mod keeping;
 
 use sea_orm_migration::{
     prelude::*,
@@ -23,7 +24,7 @@ struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(initial::Migration)]
+        vec![Box::new(initial::Migration), Box::new(keeping::Migration)]
     }
 }
 

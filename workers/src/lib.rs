@@ -4,12 +4,14 @@
 //! - `research`: submission and completion
 //! - `notification`: news for people and for the CRM
 //! - `sweeper`: finds what was forgotten
+//! - [`conservation`]: whether everything that was accepted is accounted for
 //!
 //! Every handler answers the same questions in its module's first comment: what it reads and
 //! writes, why running it twice is harmless, and what to do with its parked messages.
 
 mod chat;
 mod config;
+pub mod conservation;
 mod follow_ups;
 mod halt;
 mod notification;
@@ -22,4 +24,4 @@ mod time;
 
 pub use config::Config;
 pub use roles::{Role, UnknownRole, parse_roles};
-pub use run::{RunError, Running, start};
+pub use run::{RunError, Running, open_books, start};

@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 use config::Environment;
 use workers::{Config, parse_roles, start};
 
+use crate::cli::conservation::{ConservationArguments, conservation};
 use crate::cli::dead_letters::{self, DeadLettersCommand};
 use crate::cli::{healthcheck, migrate};
 
@@ -34,6 +35,8 @@ enum Command {
         #[command(subcommand)]
         command: DeadLettersCommand,
     },
+    /// Compare what was accepted with what became of it; exit status 0 means that nothing is missing.
+    Conservation(ConservationArguments),
     /// Ask the worker on this machine whether it reads its queues; exit status 0 means yes.
     Healthcheck,
 }
@@ -44,6 +47,7 @@ async fn main() -> ExitCode {
         Command::Run { roles } => run(&roles).await,
         Command::Migrate => migrate::migrate(Environment::load()).await,
         Command::DeadLetters { command } => dead_letters::run(command, Environment::load()).await,
+        Command::Conservation(arguments) => conservation(&arguments, Environment::load()).await,
         Command::Healthcheck => healthcheck::healthcheck(Environment::load()),
     };
     match done {

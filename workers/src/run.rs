@@ -13,6 +13,7 @@ use tracing::{info, warn};
 use crate::chat::flush::Flush;
 use crate::chat::intake::Intake;
 use crate::chat::reply::Reply;
+use crate::conservation::{self, Books, CountError, Recorded, Waits};
 use crate::notification::Notification;
 use crate::research::completion::CompletionWorker;
 use crate::research::document::{Documents, GoogleDocuments};
@@ -47,6 +48,9 @@ pub enum RunError {
     /// The schema is older than this build.
     #[error("the database's schema is older than this build: {} is missing; run `millrace-worker migrate` first", .0.join(", "))]
     OldSchema(Vec<String>),
+    /// The broker can't be asked.
+    #[error("the broker can't be asked; see AMQP_URL")]
+    Broker(#[from] CountError),
     /// A client can't be set up.
     #[error("a client can't be set up")]
     Client(#[from] clients::ClientError),
@@ -80,19 +84,10 @@ pub async fn start(
     roles: &[Role],
     shutdown: CancellationToken,
 ) -> Result<Running, RunError> {
-    let db = connect(&config).await?;
-    let missing = migration::pending(&db).await?;
-    if !missing.is_empty() {
-        return Err(RunError::OldSchema(missing));
-    }
+    let db = connect_to_current_schema(&config).await?;
     let clients = Clients::new(&config)?;
     warn_of_what_is_off(&config, roles);
-    let broker = BrokerSettings {
-        url: config.amqp_url.expose().to_owned(),
-        certificate_authority: config.amqp_ca.clone(),
-        name: "millrace-worker".to_owned(),
-        publish_deadline: PUBLISH_DEADLINE,
-    };
+    let broker = broker_settings(&config);
     let mut starter = Starter {
         publisher: Publisher::start(broker.clone()),
         broker,
@@ -113,6 +108,43 @@ pub async fn start(
         tasks: starter.tasks,
         consuming: starter.consuming,
     })
+}
+
+/// Opens the books of rows and of messages, to be compared.
+///
+/// # Errors
+/// [`RunError`]
+pub async fn open_books(config: &Config, margin: Duration) -> Result<Books, RunError> {
+    let db = connect_to_current_schema(config).await?;
+    let broker = broker_settings(config);
+    Ok(Books::open(db, &broker, &waits(config), margin).await?)
+}
+
+fn broker_settings(config: &Config) -> BrokerSettings {
+    BrokerSettings {
+        url: config.amqp_url.expose().to_owned(),
+        certificate_authority: config.amqp_ca.clone(),
+        name: "millrace-worker".to_owned(),
+        publish_deadline: PUBLISH_DEADLINE,
+    }
+}
+
+fn waits(config: &Config) -> Waits {
+    Waits {
+        default_wait_seconds: config.wait_seconds,
+        max_wait_seconds: config.max_wait_seconds,
+        watch: config.research.watch,
+    }
+}
+
+async fn connect_to_current_schema(config: &Config) -> Result<DatabaseConnection, RunError> {
+    let db = connect(config).await?;
+    let missing = migration::pending(&db).await?;
+    if missing.is_empty() {
+        Ok(db)
+    } else {
+        Err(RunError::OldSchema(missing))
+    }
 }
 
 async fn connect(config: &Config) -> Result<DatabaseConnection, ConnectError> {
@@ -186,7 +218,7 @@ impl Starter {
                     settings: config.research.clone(),
                     prices: config.prices.clone(),
                 };
-                self.read(WorkQueue::ResearchSubmission, 8, 180, submission);
+                self.read(db, WorkQueue::ResearchSubmission, 8, 180, submission);
             }
             Role::Completion => {
                 let completion = CompletionWorker {
@@ -197,7 +229,7 @@ impl Starter {
                     watch: config.research.watch,
                     cost_alert_usd: config.cost_alert_usd,
                 };
-                self.read(WorkQueue::ResearchCompletion, 16, 600, completion);
+                self.read(db, WorkQueue::ResearchCompletion, 16, 600, completion);
             }
             Role::Batching => {
                 let intake = Intake {
@@ -205,12 +237,12 @@ impl Starter {
                     default_wait_seconds: config.wait_seconds,
                     max_wait_seconds: config.max_wait_seconds,
                 };
-                self.read(WorkQueue::ChatIntake, 32, 60, intake);
+                self.read(db, WorkQueue::ChatIntake, 32, 60, intake);
                 let flush = Flush {
                     db: db.clone(),
                     publisher: self.publisher.clone(),
                 };
-                self.read(WorkQueue::ChatFlush, 32, 600, flush);
+                self.read(db, WorkQueue::ChatFlush, 32, 600, flush);
             }
             Role::Reply => {
                 let reply = Reply {
@@ -220,7 +252,7 @@ impl Starter {
                     settings: config.reply.clone(),
                     prices: config.prices.clone(),
                 };
-                self.read(WorkQueue::ChatReply, 64, 300, reply);
+                self.read(db, WorkQueue::ChatReply, 64, 300, reply);
             }
             Role::Notification => {
                 let notification = Notification {
@@ -230,7 +262,7 @@ impl Starter {
                     notify_url: config.notify_url.clone(),
                     deal_property: config.deal_property.clone(),
                 };
-                self.read(WorkQueue::NotificationDelivery, 16, 180, notification);
+                self.read(db, WorkQueue::NotificationDelivery, 16, 180, notification);
             }
             Role::Sweeper => {
                 let sweeper = Sweeper {
@@ -241,6 +273,12 @@ impl Starter {
                     watch: config.research.watch,
                 };
                 self.tasks.spawn(sweeper.run(self.shutdown.clone()));
+                self.tasks.spawn(conservation::watch(
+                    db.clone(),
+                    self.broker.clone(),
+                    waits(config),
+                    self.shutdown.clone(),
+                ));
             }
         }
         Ok(())
@@ -248,6 +286,7 @@ impl Starter {
 
     fn read<H: Handler>(
         &mut self,
+        db: &DatabaseConnection,
         queue: WorkQueue,
         concurrency: u16,
         deadline_seconds: u64,
@@ -264,6 +303,11 @@ impl Starter {
         let (sender, receiver) = watch::channel(false);
         self.consuming.push(receiver);
         let publisher = self.publisher.clone();
+        let handler = Recorded {
+            db: db.clone(),
+            queue,
+            handler,
+        };
         self.tasks.spawn(consume(
             settings,
             publisher,

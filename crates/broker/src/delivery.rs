@@ -14,6 +14,8 @@ pub(crate) const FAILURE_REASON: &str = "x-failure-reason";
 pub(crate) const FAILURE_DETAIL: &str = "x-failure-detail";
 /// How many attempts were made before it was parked.
 pub(crate) const ATTEMPTS: &str = "x-attempts";
+/// Set on a message that we took out of a parking lot. Not kept by its retries.
+pub(crate) const REPLAYED: &str = "x-replayed";
 
 /// The trace that the message belongs to, as tools for traces want it.
 pub(crate) const TRACE_ID: &str = "x-trace-id";
@@ -27,13 +29,17 @@ pub struct Attempt {
     pub limit: u32,
     /// When the message was read for the first time.
     pub first_seen: DateTime<Utc>,
+    /// The message has just come out of a parking lot, by whatever way.
+    pub replayed: bool,
 }
 
 impl Attempt {
     /// A message that comes out of a parking lot, by whatever way, starts afresh: its attempts and
     /// its `x-first-seen` belong to its former life.
     pub(crate) fn of(delivery: &Delivery, limit: u32, now: DateTime<Utc>) -> Self {
-        let replayed = header(delivery, FAILURE_REASON).is_some() || parked_by_broker(delivery);
+        let replayed = header(delivery, REPLAYED).is_some()
+            || header(delivery, FAILURE_REASON).is_some()
+            || parked_by_broker(delivery);
         let failures = header(delivery, ATTEMPT)
             .filter(|_| !replayed)
             .and_then(|value| value.parse::<u32>().ok())
@@ -47,6 +53,7 @@ impl Attempt {
             number: failures + 1,
             limit,
             first_seen,
+            replayed,
         }
     }
 

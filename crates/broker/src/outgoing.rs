@@ -4,6 +4,7 @@ use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable};
 use messages::{CONTENT_TYPE, Envelope};
 
+use crate::delivery::REPLAYED;
 use crate::topology::{EVENTS, Lane, ParkingLot, QUEUES, WorkQueue};
 use crate::trace;
 
@@ -59,6 +60,7 @@ impl Outgoing {
             ParkingLot::Unrouted => (EVENTS, original.event_type().unwrap_or_default()),
         };
         Self::from_original(exchange.to_owned(), routing_key, None, original)
+            .with_header(REPLAYED, "true")
     }
 
     pub(crate) fn with_header(mut self, name: &'static str, value: impl Into<String>) -> Self {

@@ -3,6 +3,7 @@
 //! How each is declared stands in `declare.rs`; the measured reasons in `docs/queues.md` and
 //! `docs/adr/`.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
@@ -183,8 +184,22 @@ impl Lane {
         let Self { seconds } = asked.map_or(usual, |asked| usual.max(Self::at_least(asked)));
         let mut hasher = DefaultHasher::new();
         (message_id, attempt).hash(&mut hasher);
-        let steps = (hasher.finish() % 3) as u32;
-        Self::seconds(seconds + steps * (seconds / 10).max(1))
+        Self::neighbours(seconds)[(hasher.finish() % 3) as usize]
+    }
+
+    fn neighbours(seconds: u32) -> [Self; 3] {
+        [0, 1, 2].map(|steps| Self::seconds(seconds + steps * (seconds / 10).max(1)))
+    }
+
+    /// Every lane that a message can be in because it failed or was not due. Timers of batches and
+    /// of research have others besides.
+    #[must_use]
+    pub fn of_waiting_messages() -> BTreeSet<Self> {
+        RETRIES
+            .into_iter()
+            .chain(WAITS)
+            .flat_map(Self::neighbours)
+            .collect()
     }
 
     /// How long the lane holds a message.
@@ -270,6 +285,18 @@ mod tests {
             let spread = [0, step.max(1), 2 * step.max(1)].map(|more| Lane::seconds(usual + more));
             assert_eq!(waits, BTreeSet::from(spread));
         }
+    }
+
+    #[test]
+    fn every_lane_of_a_retry_and_of_a_wait_is_known() {
+        let known = Lane::of_waiting_messages();
+        for (attempt, asked) in [(1, None), (5, None), (2, Some(61)), (3, Some(90_000))] {
+            let asked = asked.map(Duration::from_secs);
+            for id in 0..20 {
+                assert!(known.contains(&Lane::for_retry(attempt, asked, &id.to_string())));
+            }
+        }
+        assert!(known.contains(&Lane::at_least(Duration::from_secs(7))));
     }
 
     #[test]

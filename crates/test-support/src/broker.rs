@@ -134,6 +134,12 @@ impl Broker {
         );
     }
 
+    /// Throws away what waits in a queue, as an operator can.
+    pub fn purge_queue(&self, queue: &str) {
+        let path = format!("/api/queues/{}/{queue}/contents", self.virtual_host);
+        self.expect("DELETE", &path, "");
+    }
+
     /// How many consumers read a queue.
     #[must_use]
     pub fn consumers(&self, queue: &str) -> u64 {

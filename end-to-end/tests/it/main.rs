@@ -11,6 +11,7 @@ mod chat_channels;
 mod chat_faults;
 mod chat_operators;
 mod chat_silence;
+mod conservation;
 mod faults;
 mod google;
 mod logs;

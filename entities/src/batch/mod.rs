@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::{BatchId, ContactId};
 
 pub use intake::{Added, BatchRoute, add_message};
+pub(crate) use queries::not_swept_since;
 pub use queries::{
     closed_before, count_open, exists_newer, find, latest_of_contact, open_batches,
     open_of_contact, overdue_open, stale_closed, unanswered_before,

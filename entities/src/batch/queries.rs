@@ -185,7 +185,7 @@ pub async fn stale_closed<C: ConnectionTrait>(
 }
 
 /// Whether the sweeper has left the batch alone since `before`.
-pub(super) fn not_swept_since(before: DateTime<Utc>) -> Condition {
+pub(crate) fn not_swept_since(before: DateTime<Utc>) -> Condition {
     Condition::any()
         .add(Column::SweptAt.is_null())
         .add(Column::SweptAt.lt(before))

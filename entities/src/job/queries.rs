@@ -50,6 +50,7 @@ pub async fn fresh_document<C: ConnectionTrait>(
         .into_query();
     let newest = document::Entity::find()
         .filter(document::Column::CreatedAt.gte(since))
+        .filter(document::Column::RemovedAt.is_null())
         .filter(document::Column::JobId.in_subquery(same_question))
         .order_by_desc(document::Column::CreatedAt)
         .limit(1)

@@ -12,6 +12,7 @@ mod batch_questions;
 mod bookkeeping;
 mod budget;
 mod connection;
+mod conservation;
 mod contact;
 mod database;
 mod job;

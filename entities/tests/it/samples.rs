@@ -160,6 +160,7 @@ pub(crate) fn document(job_id: JobId, provider_id: &str, created_at: i64) -> doc
         title: "Go to market".to_owned(),
         missing_sections: ["FINANCING"].into_iter().collect(),
         created_at: at(created_at),
+        removed_at: None,
     }
 }
 

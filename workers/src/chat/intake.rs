@@ -52,7 +52,7 @@ impl Intake {
         let tx = entities::begin(&self.db).await?;
         let first = processed_event::record(&tx, CONSUMER, &event.id, now).await?;
         if !first {
-            tx.rollback().await?;
+            tx.commit().await?;
             return self.received_before(event, &contact_id).await;
         }
         contact::upsert(
@@ -151,6 +151,7 @@ impl Intake {
         let now = crate::time::now();
         let tx = entities::begin(&self.db).await?;
         if !processed_event::record(&tx, CONSUMER, &event.id, now).await? {
+            tx.commit().await?;
             return Ok(Verdict::Duplicate(Vec::new()));
         }
         contact::upsert(
@@ -176,6 +177,7 @@ impl Intake {
         let now = crate::time::now();
         let tx = entities::begin(&self.db).await?;
         if !processed_event::record(&tx, CONSUMER, &event.id, now).await? {
+            tx.commit().await?;
             return Ok(Verdict::Duplicate(Vec::new()));
         }
         contact::upsert(

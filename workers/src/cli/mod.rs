@@ -1,5 +1,6 @@
 //! The commands besides `run`.
 
+pub(crate) mod conservation;
 pub(crate) mod dead_letters;
 pub(crate) mod healthcheck;
 pub(crate) mod migrate;

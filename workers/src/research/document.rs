@@ -75,6 +75,7 @@ impl Documents {
             title,
             missing_sections: TextList::from(research.missing()),
             created_at: crate::time::now(),
+            removed_at: None,
         })
     }
 }

@@ -114,6 +114,7 @@ mod tests {
             attachments: TextList::default(),
             sent_at: at,
             received_at: at,
+            emptied_at: None,
         }
     }
 
