@@ -27,6 +27,8 @@ fn providers() -> Table {
         ("/health/ready", get(health::ready)),
         ("/test-webhook", get(test_webhook::ping)),
         ("/openapi.json", get(description::openapi)),
+        ("/docs", get(description::page)),
+        ("/problems/{name}", get(description::problem_type)),
     ]
 }
 
@@ -60,7 +62,7 @@ pub fn router(state: State) -> Router {
         .layer(from_fn_with_state(state.clone(), trace::client_request));
     let providers = build(providers())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
-        .fallback(async || Problem::not_found("There is no such route; see /openapi.json."))
+        .fallback(async || Problem::not_found("There is no such route; see /docs."))
         .layer(from_fn_with_state(state.clone(), trace::request));
     providers.merge(clients).with_state(state)
 }

@@ -130,7 +130,11 @@ impl Visitor<'_> for IdentifierVisitor {
     }
 
     fn visit_i64<E: Error>(self, number: i64) -> Result<Identifier, E> {
-        Ok(Identifier(Line(number.to_string())))
+        match number {
+            // Rounded, smaller numbers are this one too.
+            i64::MIN => Err(E::invalid_value(Unexpected::Signed(number), &self)),
+            number => Ok(Identifier(Line(number.to_string()))),
+        }
     }
 
     fn visit_u64<E: Error>(self, number: u64) -> Result<Identifier, E> {
@@ -185,6 +189,7 @@ mod tests {
             json!("a\nb"),
             json!("  "),
             json!(u64::MAX),
+            json!(i64::MIN),
             json!(1e19),
             json!(true),
             json!([1]),

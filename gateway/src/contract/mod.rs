@@ -1,11 +1,12 @@
 //! The contract: what the HTTP interface promises, generated from the code that keeps it.
 //!
 //! Each handler is annotated with its method, path, bodies and statuses; its problems follow from
-//! the extractors that it uses (see [`problems::CanFail`]). `tests/it/contract` drives each
-//! documented status and checks the answers against this.
+//! the extractors that it uses (see [`problems::CanFail`]). `tests/it/contract.rs` drives each
+//! documented status, and every answer that a test gets is checked against this.
 
 mod aliases;
 mod every_route;
+pub(crate) mod page;
 pub(crate) mod problems;
 mod security;
 
@@ -67,6 +68,8 @@ pub static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
         routes::health::ready,
         routes::test_webhook::ping,
         routes::description::openapi,
+        routes::description::page,
+        routes::description::problem_type,
     ),
     components(schemas(Problem)),
     modifiers(&Schemes, &EveryRoute, &Aliases),

@@ -87,7 +87,7 @@ fn response(problems: &[&Problem]) -> Response {
         let example = ExampleBuilder::new()
             .summary(problem.kind().title)
             .value(value(problem));
-        (problem.kind().name, example.build())
+        (name(problem, problems), example.build())
     });
     let content = ContentBuilder::new()
         .schema(Some(Ref::from_schema_name("Problem")))
@@ -103,6 +103,18 @@ fn response(problems: &[&Problem]) -> Response {
             response.header(name.as_str(), describe(name))
         })
         .build()
+}
+
+/// The example's name: the type's, with a number where there are several of one type.
+fn name(problem: &Problem, problems: &[&Problem]) -> String {
+    let kind = problem.kind();
+    let before = problems
+        .iter()
+        .take_while(|other| !std::ptr::eq(**other, problem));
+    match before.filter(|other| other.kind() == kind).count() {
+        0 => kind.name.to_owned(),
+        count => format!("{}-{}", kind.name, count + 1),
+    }
 }
 
 fn value(problem: &Problem) -> Option<Value> {

@@ -20,6 +20,8 @@ use sha2::Sha256;
 use test_support::{Broker, eventually};
 use tower::ServiceExt as _;
 
+use crate::described;
+
 /// How long a test waits for what should happen at once.
 const SOON: Duration = Duration::from_secs(60);
 
@@ -50,19 +52,25 @@ impl Gateway {
         Self::with(amqp_url, database_url, &[])
     }
 
-    /// The same, once it is connected to the broker: on a busy machine that may take longer than a
-    /// request waits.
+    /// The same, once it is connected to the broker.
     pub(crate) async fn connected(broker: &Broker, database_url: &str) -> Self {
-        let gateway = Self::new(broker.amqp_url(), database_url);
+        Self::new(broker.amqp_url(), database_url)
+            .once_connected()
+            .await
+    }
+
+    /// Waits until it is connected to the broker: on a busy machine that may take longer than a
+    /// request waits.
+    pub(crate) async fn once_connected(self) -> Self {
         eventually("the gateway is connected", SOON, async || {
-            let answer = gateway.send(unproven("GET", "/health/ready", "")).await;
+            let answer = self.send(unproven("GET", "/health/ready", "")).await;
             match answer.body["broker"]["status"].as_str() {
                 Some("ready") => Ok(()),
                 _ => Err(answer.body),
             }
         })
         .await;
-        gateway
+        self
     }
 
     /// The same, with other variables.
@@ -90,15 +98,28 @@ impl Gateway {
         Self::new(NO_BROKER, NO_DATABASE)
     }
 
+    /// The answer, compared with the description.
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let answer = self.send_unseen(request).await;
+        described::check(method.as_str(), &path, &answer);
+        answer
+    }
+
+    /// The answer as it is, for requests by the thousand.
+    pub(crate) async fn send_unseen(&self, request: Request<Body>) -> Answer {
         let response = self.0.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = to_bytes(body, usize::MAX).await.unwrap();
-        let body = if bytes.is_empty() {
-            Value::Null
-        } else {
-            serde_json::from_slice(&bytes)
-                .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&bytes)))
+        let text = std::str::from_utf8(&bytes).unwrap();
+        let is_page = parts
+            .headers
+            .get("content-type")
+            .is_some_and(|name| name.as_bytes().starts_with(b"text/html"));
+        let body = match text {
+            "" => Value::Null,
+            page if is_page => page.into(),
+            json => serde_json::from_str(json).unwrap_or_else(|error| panic!("{error}: {json}")),
         };
         Answer {
             status: parts.status,

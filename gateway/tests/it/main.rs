@@ -5,6 +5,8 @@
 
 mod broker_away;
 mod confirmed;
+mod contract;
+mod described;
 mod gateway;
 mod questions;
 mod refusals;

@@ -11,7 +11,12 @@ use test_support::{Broker, Database};
 
 use crate::gateway::{Gateway, NO_BROKER, now};
 
-async fn write(database: &DatabaseConnection, contact: &str, text: &str, seconds_ago: i64) {
+pub(crate) async fn write(
+    database: &DatabaseConnection,
+    contact: &str,
+    text: &str,
+    seconds_ago: i64,
+) {
     let at = now() - TimeDelta::seconds(seconds_ago);
     let message = NewMessage {
         event_id: format!("event of {text}"),
@@ -43,6 +48,23 @@ async fn write(database: &DatabaseConnection, contact: &str, text: &str, seconds
     .await
     .unwrap();
     transaction.commit().await.unwrap();
+}
+
+/// A job as a worker makes it of a client's request.
+pub(crate) fn new_job() -> NewJob {
+    NewJob {
+        idempotency_key: "generate:42:t1".to_owned(),
+        source: Source::Api,
+        company_id: "42".to_owned(),
+        company_name: Some("Acme".to_owned()),
+        company_domain: None,
+        portal_id: None,
+        deal_id: None,
+        stage: None,
+        stage_ts: Some("t1".to_owned()),
+        refresh: false,
+        traceparent: None,
+    }
 }
 
 #[tokio::test]
@@ -174,19 +196,7 @@ async fn a_job_is_found_by_its_id_and_is_unknown_until_a_worker_has_it() {
     let database = Database::sqlite().await;
     let connection = database.connect().await;
     let gateway = Gateway::new(NO_BROKER, database.url());
-    let new = NewJob {
-        idempotency_key: "generate:42:t1".to_owned(),
-        source: Source::Api,
-        company_id: "42".to_owned(),
-        company_name: Some("Acme".to_owned()),
-        company_domain: None,
-        portal_id: None,
-        deal_id: None,
-        stage: None,
-        stage_ts: Some("t1".to_owned()),
-        refresh: false,
-        traceparent: None,
-    };
+    let new = new_job();
     let path = format!("/job-status/{}", new.id());
     let answer = gateway.call("GET", &path, "").await;
     assert_eq!(answer.problem(404), "not-found");

@@ -129,7 +129,7 @@ async fn who_fails_all_the_time_is_told_to_wait_and_verified_requests_are_not() 
     let gateway = Gateway::alone();
     for _ in 0..1200 {
         let answer = gateway
-            .send(unproven("POST", "/webhook/openai", "{}"))
+            .send_unseen(unproven("POST", "/webhook/openai", "{}"))
             .await;
         assert_eq!(answer.status, 401);
     }

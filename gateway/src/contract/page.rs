@@ -1,1 +1,0 @@
-//! The description as a page.
