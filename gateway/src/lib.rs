@@ -20,6 +20,7 @@ mod routes;
 mod server;
 pub mod state;
 mod trace;
+mod unreadable;
 pub mod verify;
 
 use tokio::net::TcpListener;

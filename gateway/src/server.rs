@@ -20,6 +20,8 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 use tracing::{debug, warn};
 
+use crate::unreadable::Completed;
+
 /// How long a connection may take to send the head of a request, and how long it may be idle.
 const HEAD_DEADLINE: Duration = Duration::from_secs(30);
 
@@ -58,7 +60,7 @@ pub(crate) async fn run(listener: TcpListener, router: Router, shutdown: Cancell
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_DEADLINE)
             .max_buf_size(LARGEST_HEAD)
-            .serve_connection(TokioIo::new(stream), service);
+            .serve_connection(TokioIo::new(Completed::new(stream)), service);
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             if let Err(error) = connection.await {

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use ::gateway::{Config, serve};
 use config::Environment;
+use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
+use crate::described::{misfits, operations};
 use crate::gateway::NO_BROKER;
 
 async fn start() -> (
@@ -53,6 +55,48 @@ async fn a_body_announced_too_large_is_refused_before_it_is_sent() {
     )
     .await;
     assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+}
+
+#[tokio::test]
+async fn requests_that_cannot_be_read_are_problems_on_every_route() {
+    let (port, _shutdown, _serving) = start().await;
+    let many: String = (0..200)
+        .map(|number| format!("x-{number}: 1\r\n"))
+        .collect();
+    for (method, path, _) in operations() {
+        let method = method.to_uppercase();
+        for (refused, status, kind) in [
+            (
+                format!("{method} {path} HTTP/1.1\r\nno colon\r\n\r\n"),
+                400,
+                "malformed-request",
+            ),
+            (
+                format!("{method} {path} HTTP/9\r\n\r\n"),
+                400,
+                "malformed-request",
+            ),
+            (
+                format!("{method} {path} HTTP/1.1\r\n{many}\r\n"),
+                431,
+                "headers-too-large",
+            ),
+        ] {
+            let answer = answer(port, &refused).await;
+            let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+            assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+            assert!(
+                head.contains("content-type: application/problem+json"),
+                "{answer}"
+            );
+            let body: Value = serde_json::from_str(body).unwrap();
+            assert_eq!(body["type"], format!("/problems/{kind}"));
+            let described = operations().find(|(_, known, _)| *known == path).unwrap().2;
+            let response = &described["responses"][status.to_string()];
+            let schema = &response["content"]["application/problem+json"]["schema"];
+            assert_eq!(misfits(schema, &body), [""; 0]);
+        }
+    }
 }
 
 #[tokio::test]
