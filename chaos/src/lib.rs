@@ -27,6 +27,7 @@ pub mod recovery;
 pub mod relay;
 pub mod report;
 pub mod run;
+mod sabotage;
 pub mod schedule;
 pub mod settle;
 pub mod subject;

@@ -27,6 +27,12 @@ pub(crate) const BROKER_BACK: Way = Way {
     target: Some(Duration::from_secs(2)),
 };
 
+/// From the loss of one node of a cluster to the next event that a gateway accepted.
+const NODE_LOST: Way = Way {
+    name: "node of the cluster lost, to the next event accepted",
+    target: None,
+};
+
 /// From the kill of a worker to the first of its messages that another one has handled.
 const WORKER_KILLED: Way = Way {
     name: "worker killed, to its work resumed by another",
@@ -100,6 +106,20 @@ pub(crate) fn of_workers(faults: &[Entry], logs: &[PathBuf]) -> Vec<Recovery> {
             (time < OWN_WORK).then_some(Recovery { way, time })
         })
         .collect()
+}
+
+/// From the loss of a node to the next event accepted, where the broker has other nodes.
+pub(crate) fn of_ingress(faults: &[Entry], accepted_at: &[DateTime<Utc>]) -> Vec<Recovery> {
+    let lost = faults
+        .iter()
+        .filter(|fault| matches!(fault.kind, Kind::BrokerKilled | Kind::BrokerRestarted));
+    lost.filter_map(|lost| {
+        let next = accepted_at.partition_point(|accepted| *accepted <= lost.at);
+        let time = (*accepted_at.get(next)? - lost.at).to_std().ok()?;
+        let way = &NODE_LOST;
+        Some(Recovery { way, time })
+    })
+    .collect()
 }
 
 /// What is resumed later than this after a kill was left by a later fault.

@@ -34,6 +34,8 @@ pub struct Record {
     pub accepted: HashMap<String, Accepted>,
     /// How often they answered with each status; `None` where there was no answer.
     pub answers: BTreeMap<Option<u16>, usize>,
+    /// When a gateway accepted anything, in order.
+    pub accepted_at: Vec<DateTime<Utc>>,
 }
 
 /// An event that a gateway accepted.
@@ -149,8 +151,10 @@ impl Inner {
             return false;
         }
         let body: Value = serde_json::from_slice(body).unwrap_or_default();
+        let at = Utc::now();
+        record.accepted_at.push(at);
         let accepted = Accepted {
-            at: Utc::now(),
+            at,
             webhook_id: body["webhookId"].as_str().map(str::to_owned),
             said_at: body["dateAdded"]
                 .as_str()

@@ -15,6 +15,7 @@ use crate::log::Kind;
 use crate::options::Options;
 use crate::recovery;
 use crate::report::Report;
+use crate::sabotage::{is_noticed, sabotage};
 use crate::schedule::{Action, Fault, Plan, Step, schedule};
 use crate::settle::until_quiet;
 use crate::world::{GATEWAYS, World, workers};
@@ -42,7 +43,14 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
         options.folder.join("faults.log").display()
     );
 
-    play(&world, &sent, schedule(&plan)).await?;
+    let halfway = async {
+        if options.sabotage {
+            tokio::time::sleep(plan.length / 2).await;
+            sabotage(&world).await?;
+        }
+        Ok(())
+    };
+    tokio::try_join!(play(&world, &sent, schedule(&plan)), halfway)?;
     faults::stop(&world);
     world.log.note("the load and the faults have ended");
     println!("the load and the faults have ended; waiting for quiet");
@@ -52,13 +60,18 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
     let evidence = collect(&world, &sent)
         .await
         .context("gathering the evidence")?;
+    let record = world.relay.record();
     let mut recoveries = world.recoveries.list();
     recoveries.extend(recoveries_of_workers(&world).await);
+    if plan.nodes > 1 {
+        let faults = world.log.entries();
+        recoveries.extend(recovery::of_ingress(&faults, &record.accepted_at));
+    }
     let report = Report {
         plan,
         account: Account::of(&evidence),
         faults: count(&world),
-        answers: world.relay.record().answers,
+        answers: record.answers,
         recoveries,
         quiet,
         ended,
@@ -68,6 +81,11 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
     let text = report.to_string();
     println!("\n{text}");
     std::fs::write(options.folder.join("latest.md"), &text)?;
+    if options.sabotage {
+        let noticed = is_noticed(&report.account);
+        println!("sabotage noticed: {noticed}");
+        return Ok(noticed);
+    }
     Ok(report.passed())
 }
 
