@@ -27,8 +27,8 @@ short_chaos() {
         note "no fault program: it kills and starts RabbitMQ and PostgreSQL itself, and they are not installed here"
         return
     fi
-    chaos --seed 1 --minutes 0.5 --events 120 --faults 8 --database sqlite
-    chaos --seed 2 --minutes 0.5 --events 120 --faults 10
+    chaos --seed 4 --minutes 0.5 --events 150 --faults 10 --database sqlite
+    chaos --seed 59 --minutes 0.5 --events 150 --faults 12
 }
 
 # with_machine_lock COMMAND...: one fault program at a time on this machine, whichever clone it is of. A server

@@ -11,9 +11,11 @@
 //! - [`events`], [`faults`]: carry the schedule out; [`relay`], [`proxy`]: what stands between the parts
 //! - [`settle`]: waits until nothing moves any more
 //! - [`evidence`]: what everybody outside saw; [`account`]: what that means
+//! - [`books`]: what Millrace says itself
 //! - [`report`]: the tables
 
 pub mod account;
+pub mod books;
 mod broker;
 pub mod events;
 pub mod evidence;

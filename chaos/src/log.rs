@@ -110,6 +110,16 @@ impl Kind {
         )
     }
 
+    /// Whether messages that somebody had in hand are handed out again after it.
+    #[must_use]
+    pub fn leaves_work(self) -> bool {
+        let restarts = matches!(
+            self,
+            Self::WorkerKilled | Self::AllWorkersKilled | Self::CrashedAt | Self::ParkedReplayed
+        );
+        restarts || self.stops_all_work()
+    }
+
     /// Whether it keeps all workers from handling anything.
     #[must_use]
     pub fn stops_all_work(self) -> bool {

@@ -39,7 +39,7 @@ const WORKER_KILLED: Way = Way {
     target: Some(Duration::from_secs(5)),
 };
 
-/// The same of all workers, who have to start first.
+/// The same where no worker is left: one has to start first.
 const ALL_WORKERS_KILLED: Way = Way {
     name: "all workers killed, to their work resumed",
     target: None,
@@ -92,18 +92,21 @@ pub(crate) fn of_workers(faults: &[Entry], logs: &[PathBuf]) -> Vec<Recovery> {
     resumed.sort_unstable();
     let kills = faults.iter().filter_map(|fault| {
         let way = match fault.kind {
-            Kind::WorkerKilled | Kind::CrashedAt => &WORKER_KILLED,
-            Kind::AllWorkersKilled => &ALL_WORKERS_KILLED,
+            Kind::WorkerKilled | Kind::CrashedAt if logs.len() > 1 => &WORKER_KILLED,
+            Kind::WorkerKilled | Kind::CrashedAt | Kind::AllWorkersKilled => &ALL_WORKERS_KILLED,
             _ => return None,
         };
         is_alone(fault, faults).then_some((way, fault.at))
     });
     kills
         .filter_map(|(way, at)| {
-            let next = resumed.get(resumed.partition_point(|resumed| *resumed <= at))?;
-            let time = (*next - at).to_std().ok()?;
-            // The worker may have had nothing in its hands: then that was somebody else's work.
-            (time < OWN_WORK).then_some(Recovery { way, time })
+            let next = *resumed.get(resumed.partition_point(|resumed| *resumed <= at))?;
+            // A worker may have had nothing in its hands. What is resumed after a later fault was
+            // left by that one.
+            let mut later = faults.iter().filter(|fault| fault.at > at);
+            let is_its_own = later.all(|fault| fault.at > next || !fault.kind.leaves_work());
+            let time = (next - at).to_std().ok()?;
+            is_its_own.then_some(Recovery { way, time })
         })
         .collect()
 }
@@ -121,9 +124,6 @@ pub(crate) fn of_ingress(faults: &[Entry], accepted_at: &[DateTime<Utc>]) -> Vec
     })
     .collect()
 }
-
-/// What is resumed later than this after a kill was left by a later fault.
-const OWN_WORK: Duration = Duration::from_secs(30);
 
 fn is_alone(kill: &Entry, faults: &[Entry]) -> bool {
     let margin = TimeDelta::seconds(10);
@@ -148,4 +148,56 @@ fn resumed_at(log: &PathBuf) -> Vec<DateTime<Utc>> {
             line["timestamp"].as_str().filter(|_| resumed)?.parse().ok()
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    fn at(second: i64) -> DateTime<Utc> {
+        DateTime::<Utc>::UNIX_EPOCH + TimeDelta::seconds(second)
+    }
+
+    fn fault(kind: Kind, second: i64) -> Entry {
+        Entry {
+            at: at(second),
+            until: at(second),
+            kind,
+        }
+    }
+
+    /// The longest times after these faults, where workers resumed messages at these seconds.
+    fn measured(faults: &[Entry], resumed: &[i64]) -> Vec<u64> {
+        let mut log = tempfile::NamedTempFile::new().unwrap();
+        for second in resumed {
+            let line = serde_json::json!({
+                "timestamp": at(*second), "fields": {"message": "The message was handled."},
+                "span": {"redelivered": true},
+            });
+            writeln!(log, "{line}").unwrap();
+        }
+        let logs = [log.path().to_owned(), "another worker's".into()];
+        let recoveries = of_workers(faults, &logs).into_iter();
+        recoveries.map(|recovery| recovery.time.as_secs()).collect()
+    }
+
+    #[test]
+    fn a_killed_workers_work_is_what_is_resumed_before_the_next_fault() {
+        let kill = fault(Kind::WorkerKilled, 100);
+        assert_eq!(measured(&[kill], &[90, 103, 104]), [3]);
+        assert_eq!(measured(&[kill], &[]), [] as [u64; 0]);
+        let later = fault(Kind::WorkerKilled, 102);
+        assert_eq!(measured(&[kill, later], &[103]), [1]);
+    }
+
+    #[test]
+    fn a_kill_close_to_what_stops_all_work_says_nothing() {
+        let faults = [
+            fault(Kind::BrokerKilled, 95),
+            fault(Kind::WorkerKilled, 100),
+        ];
+        assert_eq!(measured(&faults, &[130]), [] as [u64; 0]);
+    }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::account::{Account, Line};
+use crate::books::Books;
 use crate::log::Kind;
 use crate::recovery::{Recovery, longest};
 use crate::schedule::Plan;
@@ -16,6 +17,8 @@ pub struct Report {
     pub plan: Plan,
     /// What was lost and repeated.
     pub account: Account,
+    /// What Millrace says itself.
+    pub books: Books,
     /// How many faults struck, by kind.
     pub faults: BTreeMap<Kind, usize>,
     /// How often the gateways answered with each status; `None` where there was no answer.
@@ -38,6 +41,7 @@ impl Report {
     #[must_use]
     pub fn passed(&self) -> bool {
         self.account.is_clean()
+            && self.books.agree_with(&self.account)
             && self.quiet.is_ok()
             && self.ended.is_empty()
             && !(self.strict_times && self.misses_a_target())
@@ -67,6 +71,13 @@ impl fmt::Display for Report {
             self.plan.gateways, self.plan.nodes
         )?;
         counts(out, &self.account.lines)?;
+        books(out, &self.books)?;
+        if !self.books.agree_with(&self.account) {
+            writeln!(
+                out,
+                "\nMillrace's books are NOT BALANCED, or do not agree with the account."
+            )?;
+        }
         match &self.quiet {
             Ok(time) => writeln!(
                 out,
@@ -159,6 +170,29 @@ fn counts(out: &mut fmt::Formatter<'_>, lines: &[Line]) -> fmt::Result {
             line.lost,
             line.repeated,
             line.permitted,
+        )?;
+    }
+    Ok(())
+}
+
+fn books(out: &mut fmt::Formatter<'_>, books: &Books) -> fmt::Result {
+    writeln!(
+        out,
+        "\n| Millrace's own books | accepted | done | duplicate | suppressed | parked | open | unaccounted |\n\
+         | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
+    )?;
+    for line in &books.consumers {
+        writeln!(
+            out,
+            "| {} | {} | {} | {} | {} | {} | {} | {} |",
+            line.consumer,
+            line.accepted,
+            line.done,
+            line.duplicate,
+            line.suppressed,
+            line.parked,
+            line.open,
+            line.unaccounted
         )?;
     }
     Ok(())

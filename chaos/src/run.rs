@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use tokio::task::JoinSet;
 
 use crate::account::Account;
+use crate::books::Books;
 use crate::events::{self, Sent};
 use crate::evidence::collect;
 use crate::faults;
@@ -60,6 +61,7 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
     let evidence = collect(&world, &sent)
         .await
         .context("gathering the evidence")?;
+    let books = Books::read(&world).await?;
     let record = world.relay.record();
     let mut recoveries = world.recoveries.list();
     recoveries.extend(recoveries_of_workers(&world).await);
@@ -70,6 +72,7 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
     let report = Report {
         plan,
         account: Account::of(&evidence),
+        books,
         faults: count(&world),
         answers: record.answers,
         recoveries,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::process::Output;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
@@ -54,6 +55,8 @@ pub struct World {
     pub(crate) log: FaultLog,
     pub(crate) recoveries: Recoveries,
     pub(crate) http: reqwest::Client,
+    /// The program of the workers, with the whole configuration.
+    worker_program: Program,
     /// The gateways' addresses, past the relay.
     gateway_urls: Vec<String>,
 }
@@ -119,7 +122,13 @@ impl World {
             folder: folder.clone(),
             log: folder.join("logs").join(format!("{log}.log")),
         };
-        migrate(program("millrace-worker", "migrate", &["migrate"])).await?;
+        let worker_program = program("millrace-worker", "command", &[]);
+        let migrated = run_once(&worker_program, &["migrate"]).await?;
+        ensure!(
+            migrated.status.success(),
+            "millrace-worker migrate: {}",
+            String::from_utf8_lossy(&migrated.stderr)
+        );
         let run = ["run", "--roles", "all"];
         let workers: anyhow::Result<Vec<_>> = (0..workers(options))
             .map(|number| program("millrace-worker", &format!("worker-{number}"), &run))
@@ -149,6 +158,7 @@ impl World {
             database_proxy,
             database_url,
             http,
+            worker_program,
             gateway_urls,
         };
         world.until_ready().await?;
@@ -182,6 +192,11 @@ impl World {
         let status = command.arg(what).status().await?;
         ensure!(status.success(), "{} {what} failed", program.display());
         Ok(())
+    }
+
+    /// Runs a command of `millrace-worker` to its end.
+    pub(crate) async fn run_worker(&self, arguments: &[&str]) -> anyhow::Result<Output> {
+        run_once(&self.worker_program, arguments).await
     }
 
     /// Asks every part to end, the broker last.
@@ -285,17 +300,15 @@ fn postgres_url(address: SocketAddr) -> String {
     format!("postgres://millrace:millrace@{address}/postgres")
 }
 
-async fn migrate(program: Program) -> anyhow::Result<()> {
+async fn run_once(program: &Program, arguments: &[&str]) -> anyhow::Result<Output> {
     let mut command = Command::new(&program.path);
     command
-        .args(&program.arguments)
+        .args(arguments)
         .env_clear()
         .envs(&program.environment)
-        .current_dir(&program.folder);
-    let output = command.output().await?;
-    let error = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "millrace-worker migrate: {error}");
-    Ok(())
+        .current_dir(&program.folder)
+        .kill_on_drop(true);
+    Ok(command.output().await?)
 }
 
 /// Ports below those that the kernel gives to outgoing connections: a gateway that is started again
