@@ -1,9 +1,12 @@
 //! The document that came of a research job.
 
 use chrono::{DateTime, Utc};
-use sea_orm::entity::prelude::*;
+use sea_orm::{ActiveValue::Set, QueryOrder, QuerySelect, entity::prelude::*};
 
-use crate::{JobId, TextList, write::insert_if_absent};
+use crate::{
+    JobId, TextList,
+    write::{insert_if_absent, won},
+};
 
 /// One document.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -26,7 +29,7 @@ pub struct Model {
     /// When it was made. A document taken over from another job keeps its time, so that reuse
     /// does not make old research look new.
     pub created_at: DateTime<Utc>,
-    /// When its files were removed because its time was over.
+    /// When its files were removed because its time was over; see [`crate::retention`].
     pub removed_at: Option<DateTime<Utc>>,
 }
 
@@ -66,4 +69,49 @@ pub async fn store<C: ConnectionTrait>(tx: &C, document: Model) -> Result<Model,
 /// Any database error; see [`crate::is_transient`].
 pub async fn find<C: ConnectionTrait>(db: &C, job: JobId) -> Result<Option<Model>, DbErr> {
     Entity::find_by_id(job).one(db).await
+}
+
+/// Documents in files of ours that were made before this time and whose files have not been removed,
+/// in the order of their jobs, from the one after `after`.
+///
+/// # Errors
+///
+/// Any database error; see [`crate::is_transient`].
+pub async fn old_files<C: ConnectionTrait>(
+    db: &C,
+    before: DateTime<Utc>,
+    after: Option<JobId>,
+    limit: u64,
+) -> Result<Vec<Model>, DbErr> {
+    let mut old = Entity::find()
+        .filter(Column::Provider.eq(Provider::Local))
+        .filter(Column::RemovedAt.is_null())
+        .filter(Column::CreatedAt.lt(before))
+        .order_by_asc(Column::JobId)
+        .limit(limit);
+    if let Some(after) = after {
+        old = old.filter(Column::JobId.gt(after));
+    }
+    old.all(db).await
+}
+
+/// Notes that the document's files were removed. `false`: that was noted before.
+///
+/// # Errors
+///
+/// Any database error; see [`crate::is_transient`].
+pub async fn mark_removed<C: ConnectionTrait>(
+    db: &C,
+    job: JobId,
+    now: DateTime<Utc>,
+) -> Result<bool, DbErr> {
+    let removed = ActiveModel {
+        removed_at: Set(Some(now)),
+        ..Default::default()
+    };
+    let update = Entity::update_many()
+        .set(removed)
+        .filter(Column::JobId.eq(job))
+        .filter(Column::RemovedAt.is_null());
+    won(db, update).await
 }

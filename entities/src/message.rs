@@ -45,7 +45,7 @@ pub struct Model {
     pub sent_at: DateTime<Utc>,
     /// When we stored it, by ours.
     pub received_at: DateTime<Utc>,
-    /// When what it says was removed because its time was over.
+    /// When what it says was removed because its time was over; see [`crate::retention`].
     pub emptied_at: Option<DateTime<Utc>>,
 }
 

@@ -56,17 +56,3 @@ pub async fn record<C: ConnectionTrait>(
         .await?;
     Ok(false)
 }
-
-/// Forgets the events taken before this time and returns how many they were. Keep them longer
-/// than any provider or parked message may repeat them.
-///
-/// # Errors
-///
-/// Any database error; see [`crate::is_transient`].
-pub async fn prune<C: ConnectionTrait>(db: &C, before: DateTime<Utc>) -> Result<u64, DbErr> {
-    let deleted = Entity::delete_many()
-        .filter(Column::ProcessedAt.lt(before))
-        .exec(db)
-        .await?;
-    Ok(deleted.rows_affected)
-}

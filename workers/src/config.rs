@@ -14,6 +14,7 @@ use config::{ConfigError, Environment, Secret};
 use crate::chat::reply::ReplySettings;
 use crate::prices::Prices;
 use crate::research::submission::ResearchSettings;
+use crate::retention::Times;
 
 const RESEARCH_PROMPT: &str = include_str!("../prompts/research.md");
 const REPLY_PROMPT: &str = include_str!("../prompts/reply.md");
@@ -42,6 +43,7 @@ pub struct Config {
     pub(crate) wait_seconds: u32,
     pub(crate) max_wait_seconds: u32,
     pub(crate) documents_dir: PathBuf,
+    pub(crate) retention: Times,
     pub(crate) cost_alert_usd: Option<f64>,
     pub(crate) notify_url: Option<Secret>,
     pub(crate) deal_property: String,
@@ -62,6 +64,7 @@ impl Config {
     pub fn read(mut environment: Environment) -> Result<Self, ConfigError> {
         let environment_ref = &mut environment;
         let prices = read_prices(environment_ref);
+        let research = read_research(environment_ref);
         let config = Self {
             amqp_url: config::amqp_url(environment_ref),
             amqp_ca: config::amqp_ca(environment_ref),
@@ -85,7 +88,8 @@ impl Config {
                 location_id: environment_ref.text("GHL_LOCATION_ID", ""),
             }),
             google: read_google(environment_ref),
-            research: read_research(environment_ref),
+            retention: Times::read(environment_ref, research.cache),
+            research,
             reply: read_reply(environment_ref),
             wait_seconds: config::wait_seconds(environment_ref),
             max_wait_seconds: environment_ref.number("MESSAGE_BATCH_MAX_WAIT", 300, 5..=3600),

@@ -4,6 +4,7 @@
 //! - `research`: submission and completion
 //! - `notification`: news for people and for the CRM
 //! - `sweeper`: finds what was forgotten
+//! - [`retention`]: removes what has been kept for its time; [`erasure`]: one contact's data, on request
 //! - [`conservation`]: whether everything that was accepted is accounted for
 //!
 //! Every handler answers the same questions in its module's first comment: what it reads and
@@ -12,11 +13,13 @@
 mod chat;
 mod config;
 pub mod conservation;
+pub mod erasure;
 mod follow_ups;
 mod halt;
 mod notification;
 mod prices;
 mod research;
+pub mod retention;
 mod roles;
 mod run;
 mod sweeper;
@@ -24,4 +27,4 @@ mod time;
 
 pub use config::Config;
 pub use roles::{Role, UnknownRole, parse_roles};
-pub use run::{RunError, Running, open_books, start};
+pub use run::{RunError, Running, eraser, open_books, pruner, start};

@@ -9,8 +9,9 @@ use config::Environment;
 use workers::{Config, parse_roles, start};
 
 use crate::cli::conservation::{ConservationArguments, conservation};
+use crate::cli::contact::{self, ContactCommand};
 use crate::cli::dead_letters::{self, DeadLettersCommand};
-use crate::cli::{healthcheck, migrate};
+use crate::cli::{healthcheck, migrate, prune};
 
 /// Millrace's workers. Configuration comes from the environment; .env.example lists the variables.
 #[derive(Parser)]
@@ -35,6 +36,17 @@ enum Command {
         #[command(subcommand)]
         command: DeadLettersCommand,
     },
+    /// Remove what has been kept for its time (RETENTION_*_DAYS), once.
+    Prune {
+        /// Say how much would be removed, and remove nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Delete what is stored about a contact.
+    Contact {
+        #[command(subcommand)]
+        command: ContactCommand,
+    },
     /// Compare what was accepted with what became of it; exit status 0 means that nothing is missing.
     Conservation(ConservationArguments),
     /// Ask the worker on this machine whether it reads its queues; exit status 0 means yes.
@@ -47,6 +59,8 @@ async fn main() -> ExitCode {
         Command::Run { roles } => run(&roles).await,
         Command::Migrate => migrate::migrate(Environment::load()).await,
         Command::DeadLetters { command } => dead_letters::run(command, Environment::load()).await,
+        Command::Prune { dry_run } => prune::prune(dry_run, Environment::load()).await,
+        Command::Contact { command } => contact::run(command, Environment::load()).await,
         Command::Conservation(arguments) => conservation(&arguments, Environment::load()).await,
         Command::Healthcheck => healthcheck::healthcheck(Environment::load()),
     };

@@ -14,10 +14,12 @@ use crate::chat::flush::Flush;
 use crate::chat::intake::Intake;
 use crate::chat::reply::Reply;
 use crate::conservation::{self, Books, CountError, Recorded, Waits};
+use crate::erasure::Eraser;
 use crate::notification::Notification;
 use crate::research::completion::CompletionWorker;
 use crate::research::document::{Documents, GoogleDocuments};
 use crate::research::submission::Submission;
+use crate::retention::Pruner;
 use crate::sweeper::Sweeper;
 use crate::{Config, Role};
 
@@ -118,6 +120,34 @@ pub async fn open_books(config: &Config, margin: Duration) -> Result<Books, RunE
     let db = connect_to_current_schema(config).await?;
     let broker = broker_settings(config);
     Ok(Books::open(db, &broker, &waits(config), margin).await?)
+}
+
+/// What removes everything that has been kept for its time.
+///
+/// # Errors
+/// [`RunError`]
+pub async fn pruner(config: &Config) -> Result<Pruner, RunError> {
+    Ok(pruner_on(connect_to_current_schema(config).await?, config))
+}
+
+fn pruner_on(db: DatabaseConnection, config: &Config) -> Pruner {
+    Pruner {
+        db,
+        broker: broker_settings(config),
+        documents_dir: config.documents_dir.clone(),
+        times: config.retention,
+    }
+}
+
+/// What deletes one contact's data.
+///
+/// # Errors
+/// [`RunError`]
+pub async fn eraser(config: &Config) -> Result<Eraser, RunError> {
+    Ok(Eraser {
+        db: connect_to_current_schema(config).await?,
+        broker: broker_settings(config),
+    })
 }
 
 fn broker_settings(config: &Config) -> BrokerSettings {
@@ -273,6 +303,8 @@ impl Starter {
                     watch: config.research.watch,
                 };
                 self.tasks.spawn(sweeper.run(self.shutdown.clone()));
+                let pruner = pruner_on(db.clone(), config);
+                self.tasks.spawn(pruner.run(self.shutdown.clone()));
                 self.tasks.spawn(conservation::watch(
                     db.clone(),
                     self.broker.clone(),

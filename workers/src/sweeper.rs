@@ -10,12 +10,12 @@ use broker::{Outgoing, Publisher};
 use chrono::TimeDelta;
 use crash_points::crash_point;
 use entities::job::{self, State};
-use entities::{batch, processed_event, setting};
+use entities::{batch, setting};
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::Counter;
 use sea_orm::{DatabaseConnection, DbErr};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::warn;
 
 use crate::follow_ups::{
     batch_closed_again, document_created_again, resume_job, sweep, watch_again,
@@ -32,9 +32,6 @@ const REPLY_MARGIN: TimeDelta = TimeDelta::hours(4);
 
 /// How long a job may stand still between two steps that don't wait for a provider.
 const JOB_MARGIN: TimeDelta = TimeDelta::hours(2);
-
-/// How long the ids of events are kept to recognise repeats. Longer than any sender repeats.
-const EVENT_RETENTION: TimeDelta = TimeDelta::days(14);
 
 /// How many rows of one kind are driven on in one sweep.
 const AT_ONCE: u64 = 500;
@@ -107,14 +104,6 @@ impl Sweeper {
             (State::Documented, "documented_job"),
         ] {
             self.drive_jobs_on(state, kind, found).await?;
-        }
-
-        let pruned = processed_event::prune(&self.db, now - EVENT_RETENTION).await?;
-        if pruned > 0 {
-            info!(
-                pruned,
-                "Removed the ids of events that nobody repeats any more."
-            );
         }
         Ok(())
     }

@@ -93,7 +93,7 @@ impl DeadLetters {
         lot: impl Into<ParkingLot>,
     ) -> Result<Vec<DeadLetter>, DeadLetterError> {
         let lot = lot.into();
-        let channel = self.connection.create_channel().await?;
+        let channel = self.channel().await?;
         let mut found = Vec::new();
         let mut parked = std::pin::pin!(parked_messages(&channel, lot).await?);
         while let Some(delivery) = parked.next().await {
@@ -132,13 +132,18 @@ impl DeadLetters {
         self.take_out(lot.into(), None, chosen).await
     }
 
+    /// A channel of its own for each look: what it holds unacked is put back with it.
+    pub(crate) async fn channel(&self) -> lapin::Result<Channel> {
+        self.connection.create_channel().await
+    }
+
     async fn take_out(
         &self,
         lot: ParkingLot,
         publisher: Option<&Publisher>,
         chosen: impl Fn(&DeadLetter) -> bool,
     ) -> Result<Vec<DeadLetter>, DeadLetterError> {
-        let channel = self.connection.create_channel().await?;
+        let channel = self.channel().await?;
         let (mut taken, mut left) = (Vec::new(), 0);
         let mut parked = std::pin::pin!(parked_messages(&channel, lot).await?);
         while let Some(delivery) = parked.next().await {
@@ -167,7 +172,7 @@ impl DeadLetters {
 }
 
 impl DeadLetter {
-    fn read(delivery: &Delivery, event: Option<&Envelope>) -> Self {
+    pub(crate) fn read(delivery: &Delivery, event: Option<&Envelope>) -> Self {
         Self {
             id: event.map(|event| event.id.clone()),
             event_type: event.map(|event| event.event_type.clone()),
@@ -185,7 +190,7 @@ impl DeadLetter {
 
 /// The messages that are parked now. Not those parked meanwhile: a replayed message that fails at
 /// once comes back, and would be replayed for ever. Nothing is acked.
-async fn parked_messages(
+pub(crate) async fn parked_messages(
     channel: &Channel,
     lot: ParkingLot,
 ) -> lapin::Result<impl futures_util::Stream<Item = lapin::Result<Delivery>> + '_> {
@@ -206,7 +211,11 @@ async fn parked_messages(
 
 /// Returns the messages that are not acked. The broker does so some time after it was told; we
 /// wait for it, so that whoever looks next finds them.
-async fn put_back(channel: &Channel, lot: ParkingLot, messages: usize) -> lapin::Result<()> {
+pub(crate) async fn put_back(
+    channel: &Channel,
+    lot: ParkingLot,
+    messages: usize,
+) -> lapin::Result<()> {
     let all = BasicNackOptions {
         multiple: true,
         requeue: true,

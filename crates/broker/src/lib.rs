@@ -15,6 +15,7 @@ mod dead_letters;
 mod declare;
 mod delivery;
 mod depths;
+mod expiry;
 mod live;
 mod outcome;
 mod outgoing;

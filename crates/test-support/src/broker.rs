@@ -85,7 +85,7 @@ impl Broker {
     /// Moves every message of one queue to another as the management UI does, with a shovel that
     /// ends by itself.
     pub fn shovel(&self, from: &str, to: &str) {
-        let address = self.amqp.as_str();
+        let address = format!("amqp:///{}", self.virtual_host);
         let body = serde_json::json!({"value": {
             "src-uri": address, "src-queue": from, "src-protocol": "amqp091",
             "dest-uri": address, "dest-queue": to, "dest-protocol": "amqp091",

@@ -12,6 +12,9 @@ pub(crate) const FETCH_RESPONSE: (Provider, &str) = (Provider::OpenAi, "GET /v1/
 pub(crate) const SEND_MESSAGE: (Provider, &str) =
     (Provider::HighLevel, "POST /conversations/messages");
 
+/// Telling people.
+pub(crate) const NOTIFY: (Provider, &str) = (Provider::Notify, "POST /sandbox/notify");
+
 /// The next request to a route goes wrong.
 pub(crate) fn once((provider, route): (Provider, &str), kind: FaultKind) -> Fault {
     Fault {

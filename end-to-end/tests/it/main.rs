@@ -14,6 +14,7 @@ mod chat_silence;
 mod conservation;
 mod faults;
 mod google;
+mod keeping;
 mod logs;
 mod openai_webhooks;
 mod parking;

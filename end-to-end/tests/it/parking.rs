@@ -8,11 +8,13 @@ use entities::job::State;
 use sandbox::EffectKind;
 use serde_json::{Value, json};
 
-use crate::faults::{SEND_MESSAGE, refused};
+use crate::faults::{FETCH_RESPONSE, NOTIFY, SEND_MESSAGE, refused};
 
 on_both_databases!(
     research_without_a_key_is_parked_and_done_after_the_key_is_there,
     a_reply_that_highlevel_refuses_is_parked_and_sent_after_all,
+    research_that_cannot_be_fetched_is_completed_after_a_move,
+    news_that_its_receiver_refuses_is_told_after_a_move,
     what_cannot_be_read_is_parked_as_it_came,
 );
 
@@ -93,6 +95,55 @@ async fn a_reply_that_highlevel_refuses_is_parked_and_sent_after_all(world: Worl
     assert_eq!(world.sent_to("ada").len(), 1);
 }
 
+async fn research_that_cannot_be_fetched_is_completed_after_a_move(world: World) {
+    let _gateway = world.spawn_gateway().await;
+    let _worker = world.spawn_worker("all").await;
+    world.sandbox.add_fault(refused(FETCH_RESPONSE, 400));
+    let body = json!({"companyId": "c1", "company": {"name": "Bolt Works"}});
+    let job = world.generate(&body, Some("order-1")).await;
+    world.until_job(&job, State::Failed).await;
+    let parked = until_parked(&world, "research.completion").await;
+    assert_eq!(parked["properties"]["headers"]["x-attempts"], "1");
+
+    move_all(&world, "research.completion").await;
+    let done = world.until_job(&job, State::Notified).await;
+    assert_eq!(done["error"], Value::Null);
+
+    replay_again(&world, "research.completion", &parked).await;
+    world.until_research_is_handled().await;
+    let submissions = EffectKind::ResearchSubmissions;
+    assert_eq!(world.sandbox.effect_count(submissions, &job), 1);
+    assert_eq!(world.broker.waiting("research.completion.dead").len(), 0);
+}
+
+async fn news_that_its_receiver_refuses_is_told_after_a_move(world: World) {
+    let _gateway = world.spawn_gateway().await;
+    let _worker = world.spawn_worker("all").await;
+    world.sandbox.add_fault(refused(NOTIFY, 400));
+    let body = json!({"companyId": "c1", "company": {"name": "Bolt Works"}});
+    let job = world.generate(&body, Some("order-1")).await;
+    let parked = until_parked(&world, "notification.delivery").await;
+    let headers = &parked["properties"]["headers"];
+    assert_eq!(headers["x-failure-reason"], "notify_refused");
+    let documented = world.until_job(&job, State::Documented).await;
+    assert!(
+        documented["error"]
+            .as_str()
+            .unwrap()
+            .contains("notify_refused")
+    );
+
+    move_all(&world, "notification.delivery").await;
+    let done = world.until_job(&job, State::Notified).await;
+    assert_eq!(done["error"], Value::Null);
+
+    replay_again(&world, "notification.delivery", &parked).await;
+    world.until_research_is_handled().await;
+    let news = world.news("document.created");
+    let about_this = news.iter().filter(|news| news["job_id"] == job.as_str());
+    assert_eq!(about_this.count(), 1);
+}
+
 async fn what_cannot_be_read_is_parked_as_it_came(world: World) {
     let _gateway = world.spawn_gateway().await;
     let _worker = world.spawn_worker("all").await;
@@ -124,6 +175,12 @@ async fn replay_again(world: &World, queue: &str, parked: &Value) {
     let lot = format!("{queue}.dead");
     assert_eq!(world.broker.waiting(&lot).len(), 0);
     world.broker.put(&lot, parked);
+    move_all(world, queue).await;
+}
+
+/// Moves what is parked as the management UI does.
+async fn move_all(world: &World, queue: &str) {
+    let lot = format!("{queue}.dead");
     // A shovel moves what it sees at its start; while we look at the message, it sees none.
     world
         .until("a parking lot emptied by a shovel", |world| {

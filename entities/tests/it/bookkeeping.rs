@@ -11,7 +11,6 @@ use crate::{
 
 on_both_databases!(
     an_event_is_new_once_for_each_consumer,
-    old_events_are_forgotten,
     of_many_who_record_an_event_at_once_one_is_first,
     an_effect_is_fresh_once_then_started_then_done,
     an_effect_that_did_not_happen_can_be_started_again,
@@ -33,28 +32,6 @@ async fn an_event_is_new_once_for_each_consumer(fresh: Fresh) {
     assert!(!record("chat.intake", "event").await);
     assert!(record("chat.flush", "event").await);
     assert!(record("chat.intake", "other event").await);
-}
-
-async fn old_events_are_forgotten(fresh: Fresh) {
-    let db = fresh.migrated().await;
-    for (event, seconds) in [("old", 0), ("older", -1), ("young", 10)] {
-        processed_event::record(&db, "chat.intake", event, at(seconds))
-            .await
-            .unwrap();
-    }
-
-    assert_eq!(processed_event::prune(&db, at(10)).await.unwrap(), 2);
-
-    assert!(
-        !processed_event::record(&db, "chat.intake", "young", at(11))
-            .await
-            .unwrap()
-    );
-    assert!(
-        processed_event::record(&db, "chat.intake", "old", at(11))
-            .await
-            .unwrap()
-    );
 }
 
 async fn of_many_who_record_an_event_at_once_one_is_first(fresh: Fresh) {

@@ -21,4 +21,5 @@ mod message;
 mod migration;
 mod races;
 mod reply;
+mod retention;
 mod samples;

@@ -180,7 +180,8 @@ fn not_picked_up(job_id: JobId, company_name: Option<String>) -> JobStatus {
 }
 
 fn status(job: job::Model, document: Option<document::Model>) -> JobStatus {
-    let document_url = document.map(|document| document.url);
+    let kept = document.filter(|document| document.removed_at.is_none());
+    let document_url = kept.map(|document| document.url);
     let usage = usage(&job);
     let time = |time: Option<DateTime<Utc>>| time.map(timestamp);
     JobStatus {

@@ -7,6 +7,7 @@ use broker::{BrokerSettings, DeadLetter, DeadLetters, ParkingLot, Publisher, Wor
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::{Args, Subcommand};
 use config::Environment;
+use entities::parked_message;
 
 /// What to do with parked messages. QUEUE is the work queue's name, for example chat.reply, or
 /// unrouted for messages whose type no worker reads.
@@ -88,6 +89,7 @@ pub(crate) async fn run(
 ) -> anyhow::Result<()> {
     let url = config::amqp_url(&mut environment);
     let certificate_authority = config::amqp_ca(&mut environment);
+    let database_url = config::database_url(&mut environment);
     environment.finish()?;
     let settings = BrokerSettings {
         url: url.expose().to_owned(),
@@ -150,6 +152,11 @@ pub(crate) async fn run(
                 .purge(lot, |letter| filter.accepts(letter, now))
                 .await?;
             report(&purged, &format!("purged from {}", lot.name()));
+            if let Err(error) = strike_out(database_url.expose(), lot, &purged).await {
+                eprintln!(
+                    "The database could not be told: `conservation` will miss them ({error:#})."
+                );
+            }
             Ok(())
         }
     }
@@ -164,6 +171,25 @@ async fn matching(
     let mut found = letters.list(lot).await?;
     found.retain(|letter| filter.accepts(letter, now));
     Ok(found)
+}
+
+/// Strikes out the records of messages that were purged on purpose.
+async fn strike_out(url: &str, lot: ParkingLot, purged: &[DeadLetter]) -> anyhow::Result<()> {
+    let ParkingLot::Of(queue) = lot else {
+        return Ok(());
+    };
+    let ids: Vec<&str> = purged
+        .iter()
+        .filter_map(|letter| letter.id.as_deref())
+        .collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let db = entities::connect(url, 1).await?;
+    for id in ids {
+        parked_message::strike_out(&db, queue.name(), id).await?;
+    }
+    Ok(())
 }
 
 async fn count_all(

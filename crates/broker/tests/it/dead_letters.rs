@@ -323,3 +323,29 @@ async fn an_unrouted_message_reaches_whoever_reads_its_type_when_it_is_replayed(
     assert_eq!(stage.count(broker::topology::UNROUTED).await, 0);
     assert_eq!(stage.count(QUEUE.name()).await, 1);
 }
+
+/// The same in the management UI: bind the new worker's queue, move what lies there.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unrouted_message_can_be_moved_to_the_queue_of_its_new_worker() {
+    let stage = Stage::start().await;
+    let mut unknown = event("a");
+    unknown.event_type = "highlevel.task_created".to_owned();
+    stage
+        .publisher
+        .publish(&Outgoing::event(unknown))
+        .await
+        .unwrap();
+    assert_eq!(stage.count(broker::topology::UNROUTED).await, 1);
+    let key = "highlevel.task_created";
+    stage
+        .bind(QUEUE.name(), broker::topology::EVENTS, key)
+        .await;
+    stage
+        .broker
+        .shovel(broker::topology::UNROUTED, QUEUE.name());
+    let reading = succeeding(&stage).await;
+    reading.diary.reaches(1).await;
+    assert_eq!(reading.diary.numbers(), [("a".to_owned(), 1)]);
+    reading.stop().await;
+    assert_eq!(stage.count(broker::topology::UNROUTED).await, 0);
+}

@@ -8,6 +8,7 @@
 )]
 
 mod dead_letters;
+mod expiry;
 mod outages;
 mod parking;
 mod proxy;

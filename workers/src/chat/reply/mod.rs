@@ -22,6 +22,7 @@ use messages::{BatchClosed, Envelope};
 use sea_orm::DatabaseConnection;
 
 use self::claim::Claim;
+pub(crate) use self::send::IN_FLIGHT;
 use crate::follow_ups::reply_failed;
 use crate::halt::{Halt, Handled, configured, settled, unavailable};
 use crate::prices::Prices;

@@ -19,7 +19,7 @@ use crate::halt::{Halt, Handled, give_up, not_there, reason, retry_later, unauth
 
 /// After this time no send that was started can still be on its way: the client's own deadline for
 /// a call, and some. Until then "not found" may mean "not yet".
-pub(super) const IN_FLIGHT: TimeDelta = TimeDelta::seconds(25);
+pub(crate) const IN_FLIGHT: TimeDelta = TimeDelta::seconds(25);
 
 /// A send must start within this time of its claim, so that it has ended before [`IN_FLIGHT`].
 const LATEST_START: TimeDelta = TimeDelta::seconds(5);
@@ -148,6 +148,10 @@ impl Reply {
         let now = crate::time::now();
         let tx = entities::begin(&self.db).await?;
         contact::lock(&tx, &batch.contact_id).await?;
+        // Deleted on request, meanwhile: its text must not be written down again.
+        if batch::find(&tx, batch.id).await?.is_none() {
+            return Ok(Verdict::Skipped("unknown_batch"));
+        }
         let result =
             json!({"message_id": sent.message_id, "conversation_id": sent.conversation_id});
         effect::finish(&tx, &effect_key(batch.id), result, now).await?;
