@@ -74,20 +74,6 @@ pub async fn strike_out<C: ConnectionTrait>(
     Ok(deleted.rows_affected > 0)
 }
 
-/// The messages that a consumer has given up, oldest first.
-///
-/// # Errors
-///
-/// Any database error; see [`crate::is_transient`].
-pub async fn of_consumer<C: ConnectionTrait>(db: &C, consumer: &str) -> Result<Vec<Model>, DbErr> {
-    use sea_orm::QueryOrder;
-    Entity::find()
-        .filter(Column::Consumer.eq(consumer))
-        .order_by_asc(Column::ParkedAt)
-        .all(db)
-        .await
-}
-
 /// How many messages a consumer has given up, by reason.
 ///
 /// # Errors
