@@ -1,24 +1,24 @@
 """Proofs for schemathesis (./dev contract): API keys, and signatures over the bytes that are sent.
 
-A header that a case leaves out is not put back, so that a missing one is still refused.
+A case with wrong or missing headers gets no proof, so that it is still refused.
 """
 
 import base64
 import hashlib
 import hmac
 import os
+import threading
 import time
 
 import schemathesis
 from requests.auth import AuthBase
+from schemathesis.core.parameters import ParameterLocation
 
 API_KEY = os.environ["CONTRACT_API_KEY"]
 BASE_URL = os.environ["CONTRACT_BASE_URL"]
 OPENAI_SECRET = base64.b64decode(os.environ["CONTRACT_OPENAI_SECRET"].removeprefix("whsec_"))
 HUBSPOT_SECRET = os.environ["CONTRACT_HUBSPOT_SECRET"].encode()
 WEBHOOK_SECRET = os.environ["CONTRACT_WEBHOOK_SECRET"]
-
-TIMESTAMP = "X-HubSpot-Request-Timestamp"
 
 CLIENT_ROUTES = [
     "/generate",
@@ -29,6 +29,22 @@ CLIENT_ROUTES = [
     "/batch-status/{contact_id}",
     "/force-process-batch/{contact_id}",
 ]
+
+
+# Whether the headers of the case that is being sent are wrong on purpose.
+current = threading.local()
+
+
+@schemathesis.hook
+def before_call(context, case, kwargs):
+    current.unproven = bool(case.meta and case.meta.is_negative_at(ParameterLocation.HEADER))
+
+
+class Proof(AuthBase):
+    def __call__(self, request):
+        if not getattr(current, "unproven", False):
+            self.prove(request)
+        return request
 
 
 def body_of(request):
@@ -54,33 +70,27 @@ class ApiKey(AuthBase):
         return request
 
 
-class OpenAi(AuthBase):
-    def __call__(self, request):
+class OpenAi(Proof):
+    def prove(self, request):
         now = str(int(time.time()))
-        if "webhook-timestamp" in request.headers:
-            request.headers["webhook-timestamp"] = now
+        request.headers["webhook-timestamp"] = now
         identifier = text_of(request.headers.get("webhook-id", ""))
         signed = f"{identifier}.{now}.".encode("latin-1", "replace") + body_of(request)
         request.headers["webhook-signature"] = "v1," + base64_hmac(OPENAI_SECRET, signed)
-        return request
 
 
-class HubSpot(AuthBase):
-    def __call__(self, request):
+class HubSpot(Proof):
+    def prove(self, request):
         now = str(int(time.time() * 1000))
-        # The workflow action's timestamp is not described, because its older signature has none.
-        if TIMESTAMP in request.headers or request.path_url.endswith("/workflow"):
-            request.headers[TIMESTAMP] = now
+        request.headers["X-HubSpot-Request-Timestamp"] = now
         signed = f"POST{BASE_URL}{request.path_url}".encode() + body_of(request) + now.encode()
         request.headers["X-HubSpot-Signature-v3"] = base64_hmac(HUBSPOT_SECRET, signed)
-        return request
 
 
-class HighLevel(AuthBase):
-    def __call__(self, request):
+class HighLevel(Proof):
+    def prove(self, request):
         signature = hmac_sha256(WEBHOOK_SECRET.encode(), body_of(request)).hexdigest()
         request.headers["X-Webhook-Signature"] = f"sha256={signature}"
-        return request
 
 
 schemathesis.auth.set_from_requests(ApiKey()).apply_to(path=CLIENT_ROUTES)

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::envelope::EventData;
@@ -49,6 +50,9 @@ pub struct MessageReceived {
     /// What the webhook said about the contact.
     #[serde(default)]
     pub contact: ContactDetails,
+    /// The webhook as it came, for the fields that have no place above.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub original: Map<String, Value>,
 }
 
 impl EventData for MessageReceived {
@@ -94,6 +98,9 @@ pub struct ContactChanged {
     /// does not say.
     #[serde(default)]
     pub dnd_channels: Option<Vec<String>>,
+    /// The webhook as it came, for the fields that have no place above.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub original: Map<String, Value>,
 }
 
 impl EventData for ContactChanged {

@@ -4,7 +4,7 @@ use messages::{ContactChanged, ContactDetails, event_type};
 use serde_json::Value;
 
 use super::PayloadError;
-use super::fields::{flag, text};
+use super::fields::{flag, text, whole};
 
 /// Statuses in `dndSettings` that mean: blocked (contracts/highlevel.md §2.4).
 const BLOCKED: [&str; 2] = ["active", "permanent"];
@@ -37,6 +37,7 @@ pub(super) fn read(payload: &Value) -> Result<ContactChanged, PayloadError> {
         contact: details(payload),
         dnd: flag(payload, &["/dnd", "/contact/dnd"]),
         dnd_channels: dnd_channels(payload),
+        original: whole(payload),
     })
 }
 

@@ -1,7 +1,7 @@
 //! Looking for a field in all the places where senders put it.
 
 use chrono::{DateTime, TimeZone as _, Utc};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// The first of these JSON pointers that leads to a text which is not blank, or to a number.
 pub(super) fn text(payload: &Value, pointers: &[&str]) -> Option<String> {
@@ -52,6 +52,11 @@ pub(super) fn time(payload: &Value, pointers: &[&str]) -> Option<DateTime<Utc>> 
             _ => None,
         }
     })
+}
+
+/// All fields as they came.
+pub(super) fn whole(payload: &Value) -> Map<String, Value> {
+    payload.as_object().cloned().unwrap_or_default()
 }
 
 fn text_or_number<'a>(

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::PayloadError;
 use super::channel;
 use super::contact::{details, id_in_any_shape, location_id, plain};
-use super::fields::{text, time, words};
+use super::fields::{text, time, whole, words};
 
 /// Where the words of a message have been seen. A text in `/message` itself counts too.
 const WORDS: [&str; 11] = [
@@ -117,6 +117,7 @@ pub(super) fn read(
         )
         .unwrap_or(received_at),
         contact: details(payload),
+        original: whole(payload),
     };
     let event_type = if sent {
         event_type::MESSAGE_SENT

@@ -38,6 +38,7 @@ fn the_native_message_is_read_whole() {
         "body": " Hi\nthere ", "contactId": "c1", "conversationId": "v1",
         "dateAdded": "2026-11-22T12:00:00.000Z", "direction": "inbound",
         "messageType": "WhatsApp", "messageId": "m1", "conversationProviderId": "p1",
+        "novelty": {"nobody": "knows"},
     });
     let reading = read_json(&payload).unwrap();
     assert_eq!(reading.contact_id.as_deref(), Some("c1"));
@@ -57,6 +58,7 @@ fn the_native_message_is_read_whole() {
         data.sent_at,
         Utc.with_ymd_and_hms(2026, 11, 22, 12, 0, 0).unwrap()
     );
+    assert_eq!(Value::Object(data.original), payload);
 }
 
 #[test]

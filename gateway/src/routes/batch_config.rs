@@ -115,13 +115,13 @@ impl BatchConfig {
 
 impl NewWait {
     fn seconds(&self) -> Result<u32, Problem> {
-        if !self.batch_wait_time.is_i64() && !self.batch_wait_time.is_u64() {
-            return Err(Problem::invalid_field(POINTER, range()));
-        }
-        let seconds = self.batch_wait_time.as_u64();
-        seconds
-            .and_then(|seconds| u32::try_from(seconds).ok())
-            .filter(|seconds| WAIT_SECONDS.contains(seconds))
+        // 30.0 is a whole number too.
+        let whole = |seconds: &f64| seconds.fract() == 0.0;
+        let seconds = self.batch_wait_time.as_f64().filter(whole);
+        let seconds = seconds.ok_or_else(|| Problem::invalid_field(POINTER, range()))?;
+        WAIT_SECONDS
+            .clone()
+            .find(|allowed| f64::from(*allowed) == seconds)
             .ok_or_else(|| Problem::out_of_range(POINTER, range()))
     }
 }
@@ -155,6 +155,7 @@ mod tests {
         let wait = |batch_wait_time: Value| NewWait { batch_wait_time }.seconds();
         for accepted in [5, 30, 300] {
             assert_eq!(wait(json!(accepted)).unwrap(), accepted);
+            assert_eq!(wait(json!(f64::from(accepted))).unwrap(), accepted);
         }
         for out_of_range in [json!(4), json!(301), json!(-5), json!(4_294_967_301_u64)] {
             assert_eq!(wait(out_of_range).unwrap_err().status(), 400);

@@ -5,7 +5,7 @@ use axum::extract::State as FromState;
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use messages::{DealStageChanged, Envelope, deal_event_id, event_type};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::unrouted_type;
@@ -89,7 +89,7 @@ fn stage_change(deal: &Value, now: DateTime<Utc>) -> Option<DealStageChanged> {
             .ok()?,
         stage,
         occurred_at_ms: occurred_at_ms.unwrap_or(minute_ms),
-        extra: Map::new(),
+        extra: deal.as_object().cloned().unwrap_or_default(),
     })
 }
 

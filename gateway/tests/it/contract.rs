@@ -115,6 +115,25 @@ fn each_problem_of_the_catalogue_is_in_the_description() {
     assert_eq!(described, json!(catalogue));
 }
 
+#[test]
+fn the_docs_hold_the_catalogue() {
+    let docs = include_str!("../../../docs/http.md");
+    let rows: Vec<_> = docs
+        .lines()
+        .filter(|line| line.starts_with("| `/problems/"))
+        .collect();
+    let catalogue = kind::ALL.map(|kind| {
+        let statuses: Vec<String> = kind.statuses.iter().map(u16::to_string).collect();
+        format!(
+            "| `{}` | {} | {} |",
+            kind.uri(),
+            statuses.join(", "),
+            kind.meaning
+        )
+    });
+    assert_eq!(rows, catalogue);
+}
+
 #[tokio::test]
 async fn pages_for_people_need_no_script_and_name_everything() {
     let gateway = Gateway::alone();
