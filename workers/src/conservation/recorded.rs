@@ -17,7 +17,8 @@ pub(crate) struct Recorded<H> {
 
 impl<H: Handler> Handler for Recorded<H> {
     async fn handle(&self, event: &Envelope, attempt: Attempt) -> Verdict {
-        if attempt.replayed {
+        // Its worker may have recorded it and died before it was parked.
+        if attempt.came_back {
             let struck = parked_message::strike_out(&self.db, self.queue.name(), &event.id).await;
             if let Err(error) = struck {
                 return settled(&self.db, Err(Halt::from(error))).await;

@@ -1,5 +1,7 @@
 //! Looking at parked messages and sending them back, by our own means and by the management UI's.
 
+use std::sync::{Arc, Mutex};
+
 use broker::{DeadLetters, Outgoing, ParkingLot, Verdict};
 use lapin::options::{BasicGetOptions, BasicRejectOptions};
 
@@ -348,4 +350,44 @@ async fn an_unrouted_message_can_be_moved_to_the_queue_of_its_new_worker() {
     assert_eq!(reading.diary.numbers(), [("a".to_owned(), 1)]);
     reading.stop().await;
     assert_eq!(stage.count(broker::topology::UNROUTED).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_says_whether_it_comes_back() {
+    let stage = Stage::start().await;
+    park(&stage, &["parked"]).await;
+    stage.put("left by a worker that died").await;
+    let connection = stage.connect().await;
+    let channel = connection.create_channel().await.unwrap();
+    let options = BasicGetOptions::default();
+    let got = channel.basic_get(QUEUE.name().into(), options).await;
+    assert!(got.unwrap().is_some());
+    connection.close(200, "dead".into()).await.unwrap();
+    let dead_letters = DeadLetters::connect(&stage.broker.settings())
+        .await
+        .unwrap();
+    dead_letters
+        .replay(QUEUE, &stage.publisher, |_| true)
+        .await
+        .unwrap();
+    stage.put("new").await;
+
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let seeing = seen.clone();
+    let reading = stage
+        .read(move |event, attempt| {
+            seeing.lock().unwrap().push((event.id, attempt.came_back));
+            done()
+        })
+        .await;
+    reading.diary.reaches(3).await;
+    reading.stop().await;
+    let mut seen = seen.lock().unwrap().clone();
+    seen.sort();
+    let expected = [
+        ("left by a worker that died", true),
+        ("new", false),
+        ("parked", true),
+    ];
+    assert_eq!(seen, expected.map(|(id, back)| (id.to_owned(), back)));
 }
