@@ -2,15 +2,21 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail};
 use sandbox::{EffectKind, keys};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::account::Account;
 use crate::world::World;
 
 /// How long the workers are away, so that the queues fill.
 const FILLING: Duration = Duration::from_secs(8);
+
+/// How many submissions are made again.
+const SUBMISSIONS: usize = 3;
+
+/// How often a stand-in is asked.
+const TRIES: u32 = 20;
 
 /// Throws away what stands in two work queues, and does three things a second time past Millrace.
 ///
@@ -65,16 +71,21 @@ async fn repeat_effects(world: &World) -> anyhow::Result<()> {
     let send = world.http.post(url).header("version", "2021-04-15");
     done(send.bearer_auth(keys::HIGHLEVEL_API_KEY).json(&message)).await?;
 
-    // The latest may be one whose outcome a fault has hidden, which would permit another.
-    let research = latest(EffectKind::ResearchSubmissions)?;
-    let request = json!({
-        "model": "gpt-5.5", "background": true, "store": true,
-        "input": format!("Company: {}", research.detail["company"].as_str().unwrap_or_default()),
-        "metadata": {"job_id": research.subject},
-    });
-    let url = format!("{}/responses", world.sandbox.openai_base_url());
-    let submit = world.http.post(url).bearer_auth(keys::OPENAI_API_KEY);
-    done(submit.json(&request)).await?;
+    // Of one of them alone a fault may have hidden the outcome, which would permit another.
+    let effects = world.sandbox.effects();
+    let submissions = effects
+        .iter()
+        .filter(|effect| effect.kind == EffectKind::ResearchSubmissions);
+    for research in submissions.take(SUBMISSIONS) {
+        let company = research.detail["company"].as_str().unwrap_or_default();
+        let request = json!({
+            "model": "gpt-5.5", "background": true, "store": true,
+            "input": format!("Company: {company}"), "metadata": {"job_id": research.subject},
+        });
+        let url = format!("{}/responses", world.sandbox.openai_base_url());
+        let submit = world.http.post(url).bearer_auth(keys::OPENAI_API_KEY);
+        done(submit.json(&request)).await?;
+    }
 
     let note = latest(EffectKind::NotesCreated)?;
     let (body, association) = (
@@ -90,10 +101,17 @@ async fn repeat_effects(world: &World) -> anyhow::Result<()> {
     done(write.json(&note)).await
 }
 
+/// Asks until the stand-in answers well: it may have been told to misbehave.
 async fn done(request: reqwest::RequestBuilder) -> anyhow::Result<()> {
-    let answer = request.send().await?;
-    let status = answer.status();
-    let body: Value = serde_json::from_slice(&answer.bytes().await?).unwrap_or_default();
-    ensure!(status.is_success(), "a stand-in refused: {status} {body}");
-    Ok(())
+    for _ in 0..TRIES {
+        let request = request
+            .try_clone()
+            .context("a request with a body of bytes")?;
+        let answer = request.send().await;
+        if answer.is_ok_and(|answer| answer.status().is_success()) {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    bail!("a stand-in refused {TRIES} times")
 }

@@ -34,7 +34,7 @@ const RESEARCH_TIME: Duration = Duration::from_secs(2);
 const WEBHOOK_RETRY: Duration = Duration::from_millis(500);
 
 /// How long a part may take to come up.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Everything that runs. All of it ends when this is dropped.
 #[derive(Debug)]

@@ -1,8 +1,13 @@
 //! RabbitMQ as its operator sees it: what stands in its queues, what is parked.
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Context as _, anyhow, ensure};
 use reqwest::Method;
 use serde_json::{Value, json};
+
+/// How long a node may take until its management API answers.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What the name of a parking lot ends in; before it comes the name of the work queue.
 const PARKING_LOT: &str = ".dead";
@@ -74,9 +79,15 @@ impl Management {
     /// When one refuses the password of this run.
     pub(crate) async fn are_ours(&self) -> anyhow::Result<()> {
         for base in &self.bases {
-            self.ask_node(base, &Method::GET, "whoami", None)
-                .await
-                .with_context(|| format!("the RabbitMQ behind {base} is not of this run"))?;
+            let began = Instant::now();
+            // A node may speak AMQP before its management API listens.
+            while let Err(error) = self.ask_node(base, &Method::GET, "whoami", None).await {
+                if began.elapsed() > PATIENCE {
+                    let stranger = format!("the RabbitMQ behind {base} is not of this run");
+                    return Err(error.context(stranger));
+                }
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
         }
         Ok(())
     }

@@ -15,7 +15,10 @@ use crate::process::{Process, Program};
 use crate::proxy::Proxy;
 
 /// How long a node may take to come up.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// How often rabbitmqctl is run until it succeeds: on a busy machine it may not reach its node.
+const TRIES: u32 = 5;
 
 /// A node and the proxy by which Millrace reaches it.
 #[derive(Debug)]
@@ -78,14 +81,17 @@ impl Node {
     /// # Errors
     /// When it fails, with what it says.
     pub(crate) async fn control(&self, arguments: &[&str]) -> anyhow::Result<()> {
-        let mut command = Command::new(&self.control);
-        command.arg("ctl").arg(&self.folder).args(arguments);
-        let output = command.kill_on_drop(true).output().await?;
-        if !output.status.success() {
-            let error = String::from_utf8_lossy(&output.stderr);
-            bail!("rabbitmqctl {arguments:?} failed: {error}");
+        let mut error = String::new();
+        for _ in 0..TRIES {
+            let mut command = Command::new(&self.control);
+            command.arg("ctl").arg(&self.folder).args(arguments);
+            let output = command.kill_on_drop(true).output().await?;
+            if output.status.success() {
+                return Ok(());
+            }
+            error = String::from_utf8_lossy(&output.stderr).into_owned();
         }
-        Ok(())
+        bail!("rabbitmqctl {arguments:?} failed {TRIES} times: {error}")
     }
 }
 

@@ -1,5 +1,7 @@
 //! What happens at the providers, played through the sandbox: it sends the webhooks.
 
+use std::time::Duration;
+
 use anyhow::ensure;
 use sandbox::environment::TRIGGER_STAGE;
 use serde_json::{Value, json};
@@ -82,10 +84,15 @@ async fn move_deal(world: &World, number: u32, times: u32) -> anyhow::Result<()>
     control(world, &path, &change).await
 }
 
-/// Has the sandbox do something. A webhook may take several seconds to fail.
+/// How long the sandbox may take: a webhook takes several seconds to fail, and the machine may be
+/// busy.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Has the sandbox do something.
 async fn control(world: &World, path: &str, body: &Value) -> anyhow::Result<()> {
     let url = format!("{}{path}", world.sandbox.base_url());
-    let answer = world.http.post(url).json(body).send().await?;
+    let request = world.http.post(url).timeout(PATIENCE).json(body);
+    let answer = request.send().await?;
     let status = answer.status();
     let text = answer.text().await?;
     ensure!(status.is_success(), "{path} answered {status}: {text}");

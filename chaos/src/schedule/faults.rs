@@ -92,7 +92,7 @@ pub struct ProviderFault {
 const QUIET_END: f64 = 0.05;
 
 /// The kinds of faults, each with how often it comes relative to the others. Only PostgreSQL is a
-/// server with connections.
+/// server with connections; a cluster loses its nodes more often.
 fn kinds(plan: &Plan) -> Vec<(Kind, u64)> {
     let mut kinds = vec![
         (Kind::KillGateway, 7),
@@ -122,6 +122,10 @@ fn kinds(plan: &Plan) -> Vec<(Kind, u64)> {
             (Kind::SlowDatabase, 2),
             (Kind::StopDatabase, 4),
         ]);
+    }
+    if plan.nodes > 1 {
+        // What a cluster is for.
+        kinds.extend([(Kind::KillBroker, 16), (Kind::RestartBroker, 6)]);
     }
     kinds
 }
