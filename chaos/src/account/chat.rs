@@ -398,6 +398,29 @@ mod tests {
         assert_eq!(Account::of(&evidence).repeated.len(), 1);
     }
 
+    /// The account of a long run must not take longer than the run: this one is made in a moment, or,
+    /// where somebody looks through everything for each message, not at all.
+    #[test]
+    fn fifty_thousand_messages_are_counted() {
+        let mut evidence = Evidence::default();
+        for number in 0..50_000 {
+            let batch = format!("b{number}");
+            let contact = format!("contact-{}", number % 8000);
+            stored(&mut evidence, number, &batch, "replied", "");
+            evidence.messages.push(Message {
+                contact: contact.clone(),
+                ..message(number)
+            });
+            let request = request(&batch, &[], &[number]);
+            evidence.reply_requests.push(request);
+            let reply = reply(&batch);
+            evidence.replies.push(Reply { contact, ..reply });
+        }
+        let account = Account::of(&evidence);
+        assert!(account.is_clean());
+        assert_eq!(account.lines[0].seen, 50_000);
+    }
+
     #[test]
     fn a_person_answers_what_was_said_before() {
         let mut evidence = answered();
