@@ -39,6 +39,10 @@ pub struct Fault {
     /// The status for `status` and `status_after` (default 500).
     #[serde(default = "internal_server_error")]
     pub status: u16,
+    /// What the error says for `status` and `status_after`, in place of the usual words. Providers
+    /// repeat in their errors what they were sent.
+    #[serde(default)]
+    pub message: Option<String>,
     /// Value of a `Retry-After` header.
     #[serde(default)]
     pub retry_after: Option<String>,

@@ -103,7 +103,9 @@ async fn misbehave(
 
 fn scripted_error(provider: Provider, fault: &Fault) -> Response {
     let status = StatusCode::from_u16(fault.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = provider.error(status, "A scripted fault of the sandbox.");
+    let message = fault.message.as_deref();
+    let message = message.unwrap_or("A scripted fault of the sandbox.");
+    let mut response = provider.error(status, message);
     let retry_after = fault
         .retry_after
         .as_deref()

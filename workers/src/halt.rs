@@ -122,11 +122,10 @@ impl From<DbErr> for Halt {
 
 impl From<DecodeError> for Halt {
     fn from(error: DecodeError) -> Self {
-        let detail = match std::error::Error::source(&error) {
-            Some(source) => format!("{error}: {source}"),
-            None => error.to_string(),
-        };
-        Self::from(Verdict::Poison(Failure::new("unreadable", detail)))
+        Self::from(Verdict::Poison(Failure::new(
+            "unreadable",
+            error.to_string(),
+        )))
     }
 }
 

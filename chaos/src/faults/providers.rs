@@ -38,6 +38,7 @@ pub(super) fn misbehave(world: &World, fault: &ProviderFault) {
         route: (*route).to_owned(),
         kind: *kind,
         status: *status,
+        message: None,
         retry_after: retry_after.map(|seconds| seconds.to_string()),
         delay_ms: SLOW_MILLISECONDS,
         times: *times,

@@ -2,6 +2,8 @@
 
 use std::{fmt, time::Duration};
 
+use crate::echo::without_personal_data;
+
 /// A call to an outside service that did not succeed.
 ///
 /// [`kind`](Self::kind) is what callers decide on; the text is for people.
@@ -98,7 +100,7 @@ impl ClientError {
             operation,
             status: None,
             request_id: None,
-            message: shortened(message.into()),
+            message: shortened(without_personal_data(&message.into())),
             retry_after,
             kind,
         }
@@ -169,7 +171,8 @@ impl ClientError {
         self.request_id.as_deref()
     }
 
-    /// What the service said, at most 500 characters.
+    /// What the service said, at most 500 characters in one line, without what it repeats of the
+    /// request and without keys, e-mail addresses and telephone numbers.
     pub fn message(&self) -> &str {
         &self.message
     }

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use tracing::Instrument;
 
 use crate::{
+    echo::Sent,
     error::{ClientError, ErrorKind, Provider},
     retry_after::retry_after,
 };
@@ -34,8 +35,8 @@ pub(crate) struct Http {
     provider: Provider,
 }
 
-/// The address before the paths of an API.
-#[derive(Debug, Clone)]
+/// The address before the paths of an API. `Debug` prints its host only: it can hold a password.
+#[derive(Clone)]
 pub(crate) struct BaseUrl(Url);
 
 /// What came back, whatever its status.
@@ -46,6 +47,7 @@ pub(crate) struct Answer {
     status: StatusCode,
     headers: HeaderMap,
     body: String,
+    sent: Sent,
 }
 
 impl Http {
@@ -94,15 +96,16 @@ impl Http {
         operation: &'static str,
         request: RequestBuilder,
     ) -> Result<Answer, ClientError> {
-        let response = request
-            .send()
-            .await
-            .map_err(|error| self.transport_error(operation, error))?;
+        let failed = |error| self.transport_error(operation, error);
+        let request = request.build().map_err(failed)?;
+        let sent = Sent::of(&request);
+        let response = self.client.execute(request).await.map_err(failed)?;
         let status = response.status();
         tracing::Span::current().record("http.response.status_code", status.as_u16());
         let headers = response.headers().clone();
         let body = match response.text().await {
-            Ok(body) => body,
+            // PostgreSQL takes U+0000 in no text.
+            Ok(body) => body.replace("\\u0000", "\\ufffd"),
             // Of a refusal the status says enough; of a success the content is missing.
             Err(_) if !status.is_success() => String::new(),
             Err(error) => {
@@ -124,6 +127,7 @@ impl Http {
             status,
             headers,
             body,
+            sent,
         })
     }
 
@@ -144,16 +148,9 @@ impl BaseUrl {
         let operation = "use its base address";
         match Url::parse(base) {
             Ok(url) if !url.cannot_be_a_base() => Ok(Self(url)),
-            Ok(_) => Err(ClientError::set_up(
-                provider,
-                operation,
-                format!("{base}: no host"),
-            )),
-            Err(error) => Err(ClientError::set_up(
-                provider,
-                operation,
-                format!("{base}: {error}"),
-            )),
+            Ok(_) => Err(ClientError::set_up(provider, operation, "it has no host")),
+            // Without the address, which can hold a password.
+            Err(error) => Err(ClientError::set_up(provider, operation, error.to_string())),
         }
     }
 
@@ -165,6 +162,12 @@ impl BaseUrl {
             .pop_if_empty()
             .extend(segments);
         url
+    }
+}
+
+impl std::fmt::Debug for BaseUrl {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(self.0.host_str().unwrap_or_default())
     }
 }
 
@@ -217,6 +220,7 @@ impl Answer {
         let request_id = REQUEST_ID_HEADERS
             .iter()
             .find_map(|name| Some(self.headers.get(*name)?.to_str().ok()?.to_owned()));
+        let message = self.sent.masked(&message.into());
         ClientError::new(self.provider, self.operation, kind, message)
             .with_status(self.status())
             .with_request_id(request_id)

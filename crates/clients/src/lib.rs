@@ -7,6 +7,7 @@
 //! business, which know what they have recorded. What the services promise stands in the contract
 //! notes under `docs/`.
 
+mod echo;
 mod error;
 pub mod google;
 pub mod highlevel;

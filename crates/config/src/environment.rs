@@ -32,12 +32,12 @@ impl Environment {
                         Ok((name, value)) => {
                             environment.variables.insert(name, Secret::new(value));
                         }
-                        Err(error) => environment.problems.push(format!(".env: {error}")),
+                        Err(error) => environment.problems.push(unreadable(&error)),
                     }
                 }
             }
             Err(error) if error.not_found() => {}
-            Err(error) => environment.problems.push(format!(".env: {error}")),
+            Err(error) => environment.problems.push(unreadable(&error)),
         }
         environment.extend(std::env::vars_os().filter_map(|(name, value)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
@@ -186,9 +186,40 @@ impl Environment {
     }
 }
 
+/// What is wrong with `.env`. The library's own words would repeat the line, with its secret.
+fn unreadable(error: &dotenvy::Error) -> String {
+    match error {
+        dotenvy::Error::LineParse(line, index) => {
+            let name = line.split('=').next().unwrap_or_default().trim();
+            let known = name
+                .chars()
+                .all(|character| character.is_ascii_alphanumeric() || character == '_');
+            let name = if known && line.contains('=') {
+                name
+            } else {
+                "a line without a name"
+            };
+            format!(".env: {name} can't be read from its character {index} on; see .env.example")
+        }
+        error => format!(".env: {error}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Environment;
+    use super::{Environment, unreadable};
+
+    #[test]
+    fn a_line_that_can_not_be_read_is_named_without_its_value() {
+        for (line, name) in [
+            ("OPENAI_API_KEY=sk-very secret", "OPENAI_API_KEY"),
+            ("sk-very-secret", "a line without a name"),
+            ("sk-very-secret = 5", "a line without a name"),
+        ] {
+            let told = unreadable(&dotenvy::Error::LineParse(line.to_owned(), 22));
+            assert!(told.contains(name) && !told.contains("very"), "{told}");
+        }
+    }
 
     #[test]
     fn all_problems_are_told_together() {

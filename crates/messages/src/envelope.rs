@@ -1,6 +1,8 @@
 //! The CloudEvents 1.0 envelope (structured mode, JSON format) with the distributed-tracing
 //! extension `traceparent`.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -46,8 +48,8 @@ pub struct Envelope {
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
     /// The body is not a CloudEvents JSON object.
-    #[error("the message body is not a CloudEvents 1.0 JSON object")]
-    Envelope(#[source] serde_json::Error),
+    #[error("the message body is not a CloudEvents 1.0 JSON object ({0})")]
+    Envelope(Place),
     /// A CloudEvents version that this build does not know.
     #[error("the message has CloudEvents version {0:?}; only \"1.0\" is known")]
     Version(String),
@@ -60,14 +62,38 @@ pub enum DecodeError {
         expected: &'static [&'static str],
     },
     /// The data does not have the fields of its type.
-    #[error("the data of {event_type:?} does not have the fields of its type")]
+    #[error("the data of {event_type:?} does not have the fields of its type ({place})")]
     Data {
         /// The type in the envelope.
         event_type: String,
-        /// What the parser stumbled on.
-        #[source]
-        source: serde_json::Error,
+        /// Where the parser stumbled.
+        place: Place,
     },
+}
+
+/// Where JSON can't be read. The parser's own words would quote what stands there, and this goes into
+/// logs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// From 1.
+    pub line: usize,
+    /// From 1; 0 for a line break.
+    pub column: usize,
+}
+
+impl Place {
+    fn of(error: &serde_json::Error) -> Self {
+        Self {
+            line: error.line(),
+            column: error.column(),
+        }
+    }
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "line {}, column {}", self.line, self.column)
+    }
 }
 
 impl Envelope {
@@ -112,12 +138,14 @@ impl Envelope {
         self
     }
 
-    /// Reads a message body.
+    /// Reads a message body. U+0000, which PostgreSQL takes in no text, becomes U+FFFD.
     ///
     /// # Errors
     /// [`DecodeError::Envelope`] or [`DecodeError::Version`] when the body is not ours to read.
     pub fn decode(body: &[u8]) -> Result<Self, DecodeError> {
-        let envelope: Self = serde_json::from_slice(body).map_err(DecodeError::Envelope)?;
+        let body = without_nul(body);
+        let envelope: Self = serde_json::from_slice(&body)
+            .map_err(|error| DecodeError::Envelope(Place::of(&error)))?;
         if envelope.specversion != "1.0" {
             return Err(DecodeError::Version(envelope.specversion));
         }
@@ -145,13 +173,67 @@ impl Envelope {
                 expected: T::TYPES,
             });
         }
-        serde_json::from_str(self.data.get()).map_err(|source| DecodeError::Data {
+        serde_json::from_str(self.data.get()).map_err(|error| DecodeError::Data {
             event_type: self.event_type.clone(),
-            source,
+            place: Place::of(&error),
         })
+    }
+}
+
+/// The escape `\u0000` as `\ufffd`. A text that spells the escape out changes too, which harms nobody.
+fn without_nul(body: &[u8]) -> Cow<'_, [u8]> {
+    match std::str::from_utf8(body) {
+        Ok(text) if text.contains("\\u0000") => {
+            Cow::Owned(text.replace("\\u0000", "\\ufffd").into_bytes())
+        }
+        _ => Cow::Borrowed(body),
     }
 }
 
 fn json_content_type() -> String {
     "application/json".to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{DecodeError, Envelope};
+    use crate::MessageReceived;
+
+    fn body(data: &serde_json::Value) -> Vec<u8> {
+        let event = json!({
+            "specversion": "1.0", "id": "e\0 1", "source": "/test", "time": "2026-11-22T12:00:00Z",
+            "type": "highlevel.message.received", "data": data,
+        });
+        event.to_string().into_bytes()
+    }
+
+    #[test]
+    fn a_decoded_event_holds_no_nul() {
+        let event = Envelope::decode(&body(&json!({
+            "contact_id": "a\0b", "channel": "SMS", "text": "one\0two",
+            "sent_at": "2026-11-22T12:00:00Z",
+        })));
+        let event = event.unwrap();
+        let message: MessageReceived = event.data().unwrap();
+        assert_eq!(event.id, "e\u{fffd} 1");
+        assert_eq!(message.contact_id, "a\u{fffd}b");
+        assert_eq!(message.text, "one\u{fffd}two");
+    }
+
+    #[test]
+    fn an_error_tells_the_place_and_not_what_stands_there() {
+        let event = Envelope::decode(&body(&json!("my secret garden"))).unwrap();
+        let error = event.data::<MessageReceived>().unwrap_err();
+        assert!(matches!(error, DecodeError::Data { .. }));
+        let unreadable = Envelope::decode(b"\"my secret garden\"").unwrap_err();
+        for error in [error, unreadable] {
+            let told = format!("{error} {error:?}");
+            assert!(
+                told.contains("line 1") && !told.contains("garden"),
+                "{told}"
+            );
+        }
+    }
 }

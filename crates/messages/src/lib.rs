@@ -17,7 +17,7 @@ pub use chat::{
     BatchClosed, ContactChanged, ContactDetails, FlushRequested, FlushTrigger, MessageReceived,
     ReplyFailed, WaitChanged,
 };
-pub use envelope::{CONTENT_TYPE, DecodeError, Envelope, EventData};
+pub use envelope::{CONTENT_TYPE, DecodeError, Envelope, EventData, Place};
 pub use id::{deal_event_id, generate_event_id, highlevel_event_id};
 pub use research::{
     BudgetExceeded, DealStageChanged, DocumentCreated, ResearchFailed, ResearchRequested,

@@ -6,7 +6,7 @@ mod shutdown;
 
 use std::io::IsTerminal as _;
 
-use config::Environment;
+use config::{Environment, Secret};
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::WithExportConfig as _;
 use opentelemetry_sdk::Resource;
@@ -30,9 +30,10 @@ pub struct Telemetry {
 /// Why telemetry could not start. A retry can't help.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
-    /// The address or protocol in an `OTEL_EXPORTER_OTLP_*` variable can't be used.
-    #[error("traces can't be sent to OTEL_EXPORTER_OTLP_ENDPOINT")]
-    Exporter(#[from] opentelemetry_otlp::ExporterBuildError),
+    /// The address or protocol in an `OTEL_EXPORTER_OTLP_*` variable can't be used. The exporter's own
+    /// words would repeat the address, which can hold a password.
+    #[error("traces can't be sent: OTEL_EXPORTER_OTLP_ENDPOINT is not an address that can be used")]
+    Exporter,
     /// The metrics registry refused the exporter.
     #[error("the metrics exporter could not start")]
     Metrics(#[from] opentelemetry_sdk::error::OTelSdkError),
@@ -56,7 +57,7 @@ pub struct Settings {
     pub log_json: bool,
     /// Where traces are sent by OTLP over HTTP, the part before `/v1/traces`; `None` sends none.
     /// The other `OTEL_*` variables are read from the process's environment by the exporter.
-    pub otlp_endpoint: Option<String>,
+    pub otlp_endpoint: Option<Secret>,
 }
 
 impl Settings {
@@ -66,7 +67,9 @@ impl Settings {
         Self {
             log_filter: environment.optional("RUST_LOG"),
             log_json: environment.optional("LOG_FORMAT").as_deref() == Some("json"),
-            otlp_endpoint: environment.optional("OTEL_EXPORTER_OTLP_ENDPOINT"),
+            otlp_endpoint: environment
+                .optional("OTEL_EXPORTER_OTLP_ENDPOINT")
+                .map(Secret::new),
         }
     }
 }
@@ -92,8 +95,12 @@ pub fn init(service: &'static str, settings: &Settings) -> Result<Telemetry, Tel
         let _ = rustls::crypto::ring::default_provider().install_default();
         let exporter = opentelemetry_otlp::SpanExporter::builder()
             .with_http()
-            .with_endpoint(format!("{}/v1/traces", endpoint.trim_end_matches('/')))
-            .build()?;
+            .with_endpoint(format!(
+                "{}/v1/traces",
+                endpoint.expose().trim_end_matches('/')
+            ))
+            .build()
+            .map_err(|_| TelemetryError::Exporter)?;
         tracers = tracers.with_batch_exporter(exporter);
     }
     let tracers = tracers.build();

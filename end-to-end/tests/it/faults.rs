@@ -22,6 +22,7 @@ pub(crate) fn once((provider, route): (Provider, &str), kind: FaultKind) -> Faul
         route: route.to_owned(),
         kind,
         status: 500,
+        message: None,
         retry_after: None,
         delay_ms: 0,
         times: 1,
@@ -33,6 +34,14 @@ pub(crate) fn refused(route: (Provider, &str), status: u16) -> Fault {
     Fault {
         status,
         ..once(route, FaultKind::Status)
+    }
+}
+
+/// The next request to a route is refused with a status and these words, and nothing is done.
+pub(crate) fn refused_saying(route: (Provider, &str), status: u16, message: &str) -> Fault {
+    Fault {
+        message: Some(message.to_owned()),
+        ..refused(route, status)
     }
 }
 

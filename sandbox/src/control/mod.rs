@@ -41,6 +41,7 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         .route("/sandbox/gateway", post(set_gateway))
         .route("/sandbox/reset", post(reset))
         .route("/sandbox/openai/next", post(script_ending))
+        .route("/sandbox/openai/next-reply", post(script_reply))
         .route("/sandbox/google", post(set_google))
         .route("/sandbox/google/documents/{id}", get(google::read))
         .route("/sandbox/hubspot/deals", post(hubspot::put_deal))
@@ -144,6 +145,18 @@ async fn script_ending(State(app): State<Arc<App>>, body: Bytes) -> Answer {
     let mut store = lock(&app.openai);
     store.endings.push_back(parse::<Ending>(&body)?);
     Ok(Json(json!({"scripted": store.endings.len()})))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ScriptedReply {
+    text: String,
+}
+
+async fn script_reply(State(app): State<Arc<App>>, body: Bytes) -> Answer {
+    let mut store = lock(&app.openai);
+    store.replies.push_back(parse::<ScriptedReply>(&body)?.text);
+    Ok(Json(json!({"scripted": store.replies.len()})))
 }
 
 #[derive(Deserialize)]

@@ -140,11 +140,10 @@ impl Reply {
                 return Err(answer.unreadable("the response did not run to its end"));
             }
         }
-        if let Some(refusal) = response.refusal() {
-            return Err(permanent(
-                Some(Reason::Refused),
-                format!("the model refused: {refusal}"),
-            ));
+        if response.refusal().is_some() {
+            // Its words are about the contact's.
+            let message = "the model refused to answer".to_owned();
+            return Err(permanent(Some(Reason::Refused), message));
         }
         let text = response.text();
         let decision = match serde_json::from_str::<Decision>(&text) {

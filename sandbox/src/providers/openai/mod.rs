@@ -72,7 +72,8 @@ async fn create(State(app): State<Arc<App>>, body: Bytes) -> Answer {
     if request.background {
         return Ok(Json(start_research(&app, &request, response).await));
     }
-    let text = reply::answer(&request);
+    let scripted = lock(&app.openai).replies.pop_front();
+    let text = reply::answer(&request, scripted);
     object::answer(&mut response, &request.whole_text(), &text);
     if request.store {
         store_response(&app, response.clone());

@@ -4,9 +4,10 @@ use serde_json::{Map, Value, json};
 
 use super::request::{CreateResponse, Turn};
 
-/// The text of the answer: JSON where the request asked for a schema.
-pub(crate) fn answer(request: &CreateResponse) -> String {
-    let text = describe(&request.turns);
+/// The text of the answer: JSON where the request asked for a schema. It says what was scripted, else
+/// what arrived.
+pub(crate) fn answer(request: &CreateResponse, scripted: Option<String>) -> String {
+    let text = scripted.unwrap_or_else(|| describe(&request.turns));
     match &request.schema {
         None => text,
         Some(schema) => satisfy(schema, "text", &text).to_string(),
@@ -19,6 +20,7 @@ fn describe(turns: &[Turn]) -> String {
     let conversation: Vec<&Turn> = turns
         .iter()
         .filter(|turn| turn.role == "user" || turn.role == "assistant")
+        .filter(|turn| !is_marked_off(&turn.text))
         .collect();
     let unanswered = conversation
         .rsplit(|turn| turn.role == "assistant")
@@ -44,6 +46,16 @@ fn describe(turns: &[Turn]) -> String {
         },
     );
     format!("Thank you for your {count} {noun}, the last of which ends with \"{last_words}\".")
+}
+
+/// Whether an item is one element such as `<some_facts>…</some_facts>`: data that the caller marks
+/// off, not a message. E-mails are elements too, but none of HTML's names has an underscore.
+fn is_marked_off(text: &str) -> bool {
+    let name = text
+        .strip_prefix('<')
+        .and_then(|rest| rest.split_once('>'))
+        .map_or("", |(name, _)| name);
+    name.contains('_') && text.ends_with(&format!("</{name}>"))
 }
 
 /// A value of the schema: `text` where it wants text, true, 1 and empty lists elsewhere.
@@ -98,6 +110,15 @@ mod tests {
             text.ends_with("\"come on Tuesday at ten please\"."),
             "{text}"
         );
+    }
+
+    #[test]
+    fn facts_that_are_marked_off_are_no_message() {
+        let turns = [
+            turn("user", "<some_facts>{}</some_facts>"),
+            turn("user", "<p>hello</p>"),
+        ];
+        assert!(describe(&turns).contains("1 message,"));
     }
 
     #[test]

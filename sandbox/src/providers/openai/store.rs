@@ -5,11 +5,12 @@ use std::collections::{HashMap, VecDeque};
 use serde::Deserialize;
 use serde_json::Value;
 
-/// All stored responses, and the endings scripted for the next ones.
+/// All stored responses, the endings scripted for the next ones, and the next replies.
 #[derive(Debug, Default)]
 pub(crate) struct OpenAiStore {
     pub(crate) responses: HashMap<String, Value>,
     pub(crate) endings: VecDeque<Ending>,
+    pub(crate) replies: VecDeque<String>,
 }
 
 /// How the next background responses end, scripted through the control interface.
