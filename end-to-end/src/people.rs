@@ -85,6 +85,12 @@ impl World {
         self.play("/sandbox/openai/next", ending).await;
     }
 
+    /// Scripts what the model answers in the next synchronous response.
+    pub async fn next_reply(&self, text: &str) {
+        self.play("/sandbox/openai/next-reply", &json!({"text": text}))
+            .await;
+    }
+
     /// The text of a Google document.
     ///
     /// # Panics

@@ -11,7 +11,7 @@ use clients::hubspot::HubspotConfig;
 use clients::openai::OpenaiConfig;
 use config::{ConfigError, Environment, Secret};
 
-use crate::chat::reply::ReplySettings;
+use crate::chat::reply::{ReplySettings, links};
 use crate::prices::Prices;
 use crate::research::submission::ResearchSettings;
 use crate::retention::Times;
@@ -210,7 +210,24 @@ fn read_reply(environment: &mut Environment) -> ReplySettings {
         history_messages: environment.number("REPLY_HISTORY_MESSAGES", 20, 0..=1000),
         history_tokens: environment.number("REPLY_HISTORY_TOKENS", 4000, 0..=1_000_000),
         instructions: read_prompt(environment, "reply.md", REPLY_PROMPT),
+        allowed_link_hosts: read_hosts(environment, "REPLY_ALLOWED_LINK_HOSTS"),
     }
+}
+
+/// Names of hosts, comma-separated; `None` where the variable is missing.
+fn read_hosts(environment: &mut Environment, name: &str) -> Option<Vec<String>> {
+    let listed = environment.optional(name)?;
+    let mut hosts = Vec::new();
+    for entry in listed.split(',').map(str::trim) {
+        match links::listed_host(entry) {
+            Some(host) => hosts.push(host),
+            None => environment.problem(
+                name,
+                format!("must list names of hosts, such as example.com, not {entry:?}"),
+            ),
+        }
+    }
+    Some(hosts)
 }
 
 /// A prompt from `PROMPTS_DIR`, where it lies there; else the one that ships with Millrace.

@@ -23,6 +23,7 @@ pub mod retention;
 mod roles;
 mod run;
 mod sweeper;
+mod text;
 mod time;
 
 pub use config::Config;

@@ -1,15 +1,18 @@
 //! The words of the news. Every one carries `text`, a sentence for people that chat tools show
-//! (Slack's incoming webhooks read just that), beside the facts for programs.
+//! (Slack's incoming webhooks read just that), beside the facts for programs. Names and reasons come
+//! from outside: in the sentence they are text, neither links nor calls such as `<!channel>`.
 
 use entities::{document, job};
 use messages::{BudgetExceeded, ReplyFailed, ResearchFailed};
 use serde_json::{Value, json};
 
+use crate::text::one_line;
+
 pub(super) fn document_created(job: &job::Model, document: &document::Model) -> Value {
     let company = company(job);
     json!({
         "event": "document.created",
-        "text": format!("The go-to-market research on {company} is ready: {}", document.url),
+        "text": format!("The go-to-market research on {} is ready: {}", plain(&company), document.url),
         "job_id": job.id.to_string(),
         "company_id": job.company_id,
         "company_name": job.company_name,
@@ -25,7 +28,11 @@ pub(super) fn research_failed(data: &ResearchFailed, job: Option<&job::Model>) -
     let company = job.map_or_else(|| data.job_id.to_string(), company);
     json!({
         "event": "research.failed",
-        "text": format!("The go-to-market research on {company} failed: {}", data.reason),
+        "text": format!(
+            "The go-to-market research on {} failed: {}",
+            plain(&company),
+            plain(&data.reason)
+        ),
         "job_id": data.job_id,
         "deal_id": job.and_then(|job| job.deal_id.clone()),
         "reason": data.reason,
@@ -37,7 +44,8 @@ pub(super) fn reply_failed(data: &ReplyFailed) -> Value {
         "event": "chat.reply_failed",
         "text": format!(
             "Contact {} waits for an answer that could not be given: {}",
-            data.contact_id, data.reason
+            plain(&data.contact_id),
+            plain(&data.reason)
         ),
         "batch_id": data.batch_id,
         "contact_id": data.contact_id,
@@ -81,10 +89,46 @@ fn company(job: &job::Model) -> String {
         .unwrap_or_else(|| job.company_id.clone())
 }
 
+/// Text in which no chat tool finds a command: Slack's stand in angle brackets.
+fn plain(text: &str) -> String {
+    one_line(text, 1000).replace('<', "‹").replace('>', "›")
+}
+
 /// Titles come out of a model that has read web pages.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")
         .replace('"', "&quot;")
+        .replace('\'', "&#39;")
+}
+
+#[cfg(test)]
+mod tests {
+    use messages::ReplyFailed;
+    use uuid::Uuid;
+
+    use super::{escaped, reply_failed};
+
+    #[test]
+    fn a_note_shows_a_title_and_does_not_run_it() {
+        assert_eq!(
+            escaped("<img src=x onerror='a(\"1\")'> & more"),
+            "&lt;img src=x onerror=&#39;a(&quot;1&quot;)&#39;&gt; &amp; more"
+        );
+    }
+
+    #[test]
+    fn the_sentence_calls_nobody() {
+        let news = reply_failed(&ReplyFailed {
+            batch_id: Uuid::nil(),
+            contact_id: "ada".to_owned(),
+            reason: "<!channel> see <https://evil.example|this>\nnow".to_owned(),
+        });
+        assert_eq!(
+            news["text"],
+            "Contact ada waits for an answer that could not be given: ‹!channel› see \
+             ‹https://evil.example|this› now"
+        );
+    }
 }

@@ -12,6 +12,7 @@ use sea_orm::DatabaseConnection;
 use serde_json::json;
 use tokio::fs;
 
+use super::markdown::harmless;
 use super::result::{Research, SECTIONS};
 use crate::halt::{Halt, give_up, not_there, retry_later, unless_paused};
 
@@ -198,7 +199,7 @@ const NOT_FOUND: &str = "*The research did not deliver this section.*";
 
 /// The document as Markdown.
 pub(crate) fn markdown(research: &Research, title: &str) -> String {
-    let mut page = format!("# {title}\n");
+    let mut page = format!("# {}\n", harmless(title));
     for (key, heading) in SECTIONS.iter().skip(1) {
         let text = research.section(key).unwrap_or(NOT_FOUND);
         page.push_str(&format!("\n## {heading}\n\n{text}\n"));
@@ -207,13 +208,7 @@ pub(crate) fn markdown(research: &Research, title: &str) -> String {
 }
 
 fn title(job: &job::Model, research: &Research) -> String {
-    let line = research
-        .section("DOC_TITLE")
-        .and_then(|title| title.lines().next());
-    let line = line
-        .map(|line| line.trim_start_matches('#').trim())
-        .filter(|line| !line.is_empty());
-    line.map_or_else(
+    research.section("DOC_TITLE").map_or_else(
         || {
             let company = job.company_name.as_deref().unwrap_or(&job.company_id);
             format!("Go-to-market strategy: {company}")

@@ -3,5 +3,6 @@
 pub(crate) mod completion;
 pub(crate) mod document;
 pub(crate) mod input;
+mod markdown;
 pub(crate) mod result;
 pub(crate) mod submission;

@@ -6,6 +6,12 @@ use std::collections::BTreeMap;
 use clients::openai::Citation;
 use serde_json::Value;
 
+use super::markdown::harmless;
+use crate::text::one_line;
+
+/// Titles become names of files in Drive.
+const LONGEST_TITLE: usize = 200;
+
 /// The twelve sections in the order of the document: key and heading.
 pub(crate) const SECTIONS: [(&str, &str); 12] = [
     ("DOC_TITLE", "Title"),
@@ -30,13 +36,20 @@ pub(crate) struct Research {
 }
 
 impl Research {
-    /// Reads the sections out of the text, with citations made links. Without a single section the
+    /// Reads the sections out of the text, with citations made links, and makes them harmless. Without a single section the
     /// whole text becomes the introduction, so that nothing that was paid for is thrown away.
     pub(crate) fn read(text: &str, citations: &[Citation]) -> Self {
         let linked = repaired(&with_links(text, citations));
         let mut sections = whole_object(&linked).unwrap_or_else(|| cut_object(&linked));
         if sections.is_empty() && !text.trim().is_empty() {
             sections.insert("INTRO", linked.trim().to_owned());
+        }
+        for (key, section) in &mut sections {
+            // The title is no Markdown, but one line of text.
+            *section = match *key {
+                "DOC_TITLE" => title(section),
+                _ => harmless(section),
+            };
         }
         Self { sections }
     }
@@ -58,6 +71,11 @@ impl Research {
             .map(|text| text.trim())
             .filter(|text| !text.is_empty())
     }
+}
+
+fn title(section: &str) -> String {
+    let first = section.trim().lines().next().unwrap_or_default();
+    one_line(first.trim_start_matches('#'), LONGEST_TITLE)
 }
 
 /// The first complete JSON object that holds one of the sections.
@@ -342,6 +360,18 @@ mod tests {
             Some("Just prose.")
         );
         assert!(Research::read("  ", &[]).sections.is_empty());
+    }
+
+    #[test]
+    fn what_a_page_has_smuggled_in_does_nothing_in_the_document() {
+        let text = r##"{"DOC_TITLE": "# Acme <b>\nsecond line",
+            "INTRO": "<script>x</script> ![p](https://evil.example/p) [c](javascript:x)"}"##;
+        let research = Research::read(text, &[]);
+        assert_eq!(research.section("DOC_TITLE"), Some("Acme <b>"));
+        assert_eq!(
+            research.section("INTRO"),
+            Some("&lt;script>x&lt;/script> &#33;[p](https://evil.example/p) &#91;c](javascript:x)")
+        );
     }
 
     #[test]

@@ -147,8 +147,10 @@ impl Reader {
     }
 
     fn text(&mut self, text: &str) {
+        // Two runs stand side by side in the document, whatever they look like.
+        let after_brace = self.runs.last().is_some_and(|run| run.text.ends_with('{'));
         let run = Run {
-            text: clean(text),
+            text: clean(text, after_brace),
             bold: self.bold > 0,
             italic: self.italic > 0,
             link: self.links.last().cloned().flatten(),
@@ -214,24 +216,35 @@ fn is_line_break(html: &str) -> bool {
 
 /// An address that Docs takes; one that it refuses would fail the whole document.
 fn usable(address: &str) -> Option<String> {
-    let url = Url::parse(address).ok()?;
-    matches!(url.scheme(), "http" | "https" | "mailto").then(|| address.to_owned())
+    leads_somewhere(address).then(|| address.to_owned())
+}
+
+/// Whether a link in a document may have this address: a page or a mailbox, nothing that runs
+/// (`javascript:`), carries content (`data:`) or lies on the reader's machine.
+#[must_use]
+pub fn leads_somewhere(address: &str) -> bool {
+    Url::parse(address).is_ok_and(|url| matches!(url.scheme(), "http" | "https" | "mailto"))
 }
 
 /// Docs drops control characters and private-use code points when it inserts text, which would
 /// shift every index that was counted with them. Line feeds would end the paragraph, tabs set the
 /// depth of a list, and `{{` would look like a placeholder when the document is filled again.
-fn clean(text: &str) -> String {
-    let text: String = text
-        .chars()
-        .filter_map(|character| match character {
-            '\n' | '\u{b}' => Some('\u{b}'),
-            '\t' => Some(' '),
-            '\0'..='\u{1f}' | '\u{e000}'..='\u{f8ff}' => None,
-            other => Some(other),
-        })
-        .collect();
-    text.replace("{{", "{ {")
+fn clean(text: &str, mut after_brace: bool) -> String {
+    let mut cleaned = String::with_capacity(text.len());
+    for character in text.chars() {
+        let character = match character {
+            '\n' | '\u{b}' => '\u{b}',
+            '\t' => ' ',
+            '\0'..='\u{1f}' | '\u{e000}'..='\u{f8ff}' => continue,
+            other => other,
+        };
+        if after_brace && character == '{' {
+            cleaned.push(' ');
+        }
+        after_brace = character == '{';
+        cleaned.push(character);
+    }
+    cleaned
 }
 
 #[cfg(test)]

@@ -110,6 +110,58 @@ fn what_docs_would_drop_or_misread_is_gone_before_counting() {
 }
 
 #[test]
+fn no_placeholder_is_made_of_the_text_however_it_is_put_together() {
+    for markdown in [
+        "{{SUMMARY}}",
+        "{{{SUMMARY}}}",
+        "{{{{SUMMARY}}}}",
+        "\\{\\{SUMMARY}}",
+        "{**{SUMMARY}}**",
+        "*{*{SUMMARY}}",
+        "{`{SUMMARY}}`",
+        "{\u{e000}{SUMMARY}}",
+        "{\0{SUMMARY}}",
+        "{&#123;SUMMARY}}",
+        "[{](https://a.example){SUMMARY}}",
+        "{<b>{SUMMARY}}",
+    ] {
+        let text: String = parse(markdown)
+            .iter()
+            .map(|block| match block {
+                Block::Paragraph(runs) => runs.iter().map(|run| run.text.as_str()).collect(),
+                other => panic!("{other:?}"),
+            })
+            .collect::<Vec<String>>()
+            .join("\n");
+        assert!(!text.contains("{{"), "{markdown} became {text}");
+    }
+}
+
+#[test]
+fn only_pages_and_mailboxes_are_led_to() {
+    for address in [
+        "https://a.example/x",
+        "HTTP://a.example",
+        "mailto:ada@a.example",
+    ] {
+        assert!(leads_somewhere(address), "{address}");
+    }
+    for address in [
+        "javascript:alert(1)",
+        "JaVaScRiPt:alert(1)",
+        " javascript:alert(1)",
+        "data:text/html,<script>",
+        "vbscript:x",
+        "file:///etc/passwd",
+        "//a.example",
+        "/etc/passwd",
+        "",
+    ] {
+        assert!(!leads_somewhere(address), "{address}");
+    }
+}
+
+#[test]
 fn a_link_that_docs_would_refuse_becomes_text() {
     assert_eq!(parse("[x](turn0search1)"), [Block::Paragraph(plain("x"))]);
 }

@@ -3,47 +3,60 @@
 use std::collections::BTreeMap;
 
 use clients::Provider;
-use clients::openai::ReplyRequest;
+use clients::highlevel::Channel;
+use clients::openai::{InputItem, ReplyRequest, Role, Usage};
 use crash_points::crash_point;
 use entities::reply::{self, NewReply};
 use entities::{BatchId, batch, contact, message};
+use tracing::{debug, warn};
 
 use super::Reply;
+use super::check::{Rules, longest};
 use super::conversation::conversation;
-use crate::halt::{Halt, ready};
+use crate::halt::{Halt, give_up, ready};
 
 impl Reply {
-    /// Asks the model and stores what it said. Two workers that ask at the same time get the same
-    /// reply: the first one stored.
-    pub(super) async fn generate(&self, batch: &batch::Model) -> Result<reply::Model, Halt> {
+    /// Asks the model and stores what it said, if it may be sent. Two workers that ask at the same
+    /// time get the same reply: the first one stored.
+    ///
+    /// An answer that may not be sent is asked for once more. Nothing of it is kept, so a crash in
+    /// between only means that the model is asked again.
+    pub(super) async fn generate(
+        &self,
+        batch: &batch::Model,
+        channel: Channel,
+    ) -> Result<reply::Model, Halt> {
         let openai = ready(&self.db, Provider::OpenAi, self.openai.as_ref()).await?;
-        let contact = contact::find(&self.db, &batch.contact_id).await?;
-        // What superseded batches asked has not been answered yet: it belongs to this one.
-        let unanswered = batch::unanswered_before(&self.db, batch).await?;
-        let oldest = unanswered.first().unwrap_or(batch);
-        let limit = self.settings.history_messages;
-        let history = message::history(&self.db, &batch.contact_id, oldest, limit).await?;
-        let batches: Vec<BatchId> = unanswered
-            .iter()
-            .map(|batch| batch.id)
-            .chain([batch.id])
-            .collect();
-        let messages = message::of_batches(&self.db, &batches).await?;
-        let request = ReplyRequest {
-            model: self.settings.model.clone(),
-            instructions: self.settings.instructions.clone(),
-            input: conversation(
-                contact.as_ref(),
-                &history,
-                &messages,
-                self.settings.history_tokens,
-            ),
-            effort: self.settings.effort.clone(),
-            max_output_tokens: Some(self.settings.max_output_tokens),
-            metadata: BTreeMap::from([("batch_id".to_owned(), batch.id.to_string())]),
+        let mut request = self.request(batch, channel).await?;
+        let rules = Rules {
+            channel,
+            instructions: &self.settings.instructions,
+            allowed_hosts: self.settings.allowed_link_hosts.as_deref(),
         };
-        let answer = openai.generate_reply(&request).await?;
+        let mut answer = openai.generate_reply(&request).await?;
         crash_point!("chat.reply.generated");
+        let mut checked = rules.check(&answer.text);
+        if let (true, Err(refusal)) = (answer.send, &checked) {
+            warn!(batch.id = %batch.id, "The model's reply is not sent: {refusal}. Asking once more.");
+            debug!(text = answer.text, "The reply that is not sent.");
+            request.input.push(InputItem {
+                role: Role::Developer,
+                content: refusal.advice(),
+            });
+            let first = answer.usage;
+            answer = openai.generate_reply(&request).await?;
+            answer.usage = sum(first, answer.usage);
+            checked = rules.check_shortened(&answer.text);
+        }
+        let text = match checked {
+            Ok(text) => text,
+            Err(_) if !answer.send => String::new(),
+            Err(refusal) => {
+                debug!(text = answer.text, "The reply that is not sent.");
+                let detail = format!("the model's reply was refused twice: {refusal}");
+                return Err(Halt::from(give_up("reply_refused", detail)));
+            }
+        };
         let usage = answer.usage.unwrap_or_default();
         let tokens = |count: u64| {
             answer
@@ -52,7 +65,7 @@ impl Reply {
         };
         let reply = NewReply {
             batch_id: batch.id,
-            text: answer.text,
+            text,
             send: answer.send,
             input_tokens: tokens(usage.input_tokens),
             cached_tokens: tokens(usage.cached_tokens),
@@ -68,4 +81,56 @@ impl Reply {
         crash_point!("chat.reply.reply_stored");
         Ok(stored)
     }
+
+    async fn request(&self, batch: &batch::Model, channel: Channel) -> Result<ReplyRequest, Halt> {
+        let contact = contact::find(&self.db, &batch.contact_id).await?;
+        // What superseded batches asked has not been answered yet: it belongs to this one.
+        let unanswered = batch::unanswered_before(&self.db, batch).await?;
+        let oldest = unanswered.first().unwrap_or(batch);
+        let limit = self.settings.history_messages;
+        let history = message::history(&self.db, &batch.contact_id, oldest, limit).await?;
+        let batches: Vec<BatchId> = unanswered
+            .iter()
+            .map(|batch| batch.id)
+            .chain([batch.id])
+            .collect();
+        let messages = message::of_batches(&self.db, &batches).await?;
+        let mut input = vec![length_item(channel)];
+        input.extend(conversation(
+            contact.as_ref(),
+            &history,
+            &messages,
+            self.settings.history_tokens,
+        ));
+        Ok(ReplyRequest {
+            model: self.settings.model.clone(),
+            instructions: self.settings.instructions.clone(),
+            input,
+            effort: self.settings.effort.clone(),
+            max_output_tokens: Some(self.settings.max_output_tokens),
+            metadata: BTreeMap::from([("batch_id".to_owned(), batch.id.to_string())]),
+        })
+    }
+}
+
+fn length_item(channel: Channel) -> InputItem {
+    let (channel, limit) = (channel.as_api(), longest(channel));
+    InputItem {
+        role: Role::Developer,
+        content: format!("The answer goes out by {channel}: at most {limit} characters."),
+    }
+}
+
+/// What two answers have used together.
+fn sum(first: Option<Usage>, second: Option<Usage>) -> Option<Usage> {
+    let (Some(first), Some(second)) = (first, second) else {
+        return first.or(second);
+    };
+    Some(Usage {
+        input_tokens: first.input_tokens + second.input_tokens,
+        cached_tokens: first.cached_tokens + second.cached_tokens,
+        output_tokens: first.output_tokens + second.output_tokens,
+        reasoning_tokens: first.reasoning_tokens + second.reasoning_tokens,
+        total_tokens: first.total_tokens + second.total_tokens,
+    })
 }

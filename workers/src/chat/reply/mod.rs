@@ -3,12 +3,16 @@
 //! Reads `chat.reply`. Writes the reply, the effect `reply:<batch>:send` and the batch's end. The
 //! reply is generated once and stored before it is sent; the send goes through the ledger, so a
 //! second run finds it done, or asks HighLevel before it sends again. A parked message means that
-//! OpenAI or HighLevel refused, or stayed away for all attempts: replay it when they are back.
+//! OpenAI or HighLevel refused, or stayed away for all attempts: replay it when they are back. One
+//! parked as `reply_refused` had two answers of the model that may not be sent (`check.rs`): a person
+//! answers the contact, or a replay asks the model again.
 
+mod check;
 mod claim;
 mod conversation;
 mod earlier;
 mod generate;
+pub(crate) mod links;
 mod send;
 
 use std::sync::Arc;
@@ -42,6 +46,8 @@ pub(crate) struct ReplySettings {
     pub(crate) history_tokens: usize,
     /// The system-level text.
     pub(crate) instructions: String,
+    /// The hosts that links in replies may lead to; `None` does not check.
+    pub(crate) allowed_link_hosts: Option<Vec<String>>,
 }
 
 /// Answers closed batches.
@@ -115,7 +121,7 @@ impl Reply {
         }
         let reply = match reply::find(&self.db, batch_id).await? {
             Some(reply) => reply,
-            None => self.generate(&batch).await?,
+            None => self.generate(&batch, channel).await?,
         };
         if !reply.send || reply.text.trim().is_empty() {
             return self
