@@ -12,6 +12,16 @@ ensure_cargo() {
         fail "a C compiler (cc) is missing: Rust links with it. On Debian: apt-get install gcc libc6-dev"
 }
 
+# ensure_cargo_tool NAME VERSION: a program of crates.io in .dev/tools, where this machine has none; on the PATH then.
+ensure_cargo_tool() {
+    local name=$1 version=$2
+    PATH="$state/tools/bin:$PATH"
+    command -v "$name" >/dev/null || {
+        step "Installing $name $version into .dev/tools (some minutes)"
+        cargo install --locked --root "$state/tools" "$name@$version" || fail "$name could not be installed"
+    }
+}
+
 # install_packages WHAT PACKAGE...: installs Debian packages without starting their services.
 # Returns 1 where that is impossible (no apt-get, or no way to become root) or fails.
 install_packages() {

@@ -60,6 +60,12 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "workers",
         ],
     ),
+    (
+        "hostile-input",
+        &[
+            "broker", "clients", "config", "gateway", "messages", "workers",
+        ],
+    ),
     // What Millrace is judged by shares none of its code but the tables, which it reads at the end,
     // and the names of the crash points.
     ("chaos", &["crash-points", "entities", "sandbox"]),

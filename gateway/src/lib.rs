@@ -23,6 +23,13 @@ mod trace;
 mod unreadable;
 pub mod verify;
 
+/// The readers of webhooks that have no other public name, for the package `hostile-input`.
+#[doc(hidden)]
+pub mod readers {
+    pub use crate::routes::hubspot::read as hubspot_events;
+    pub use crate::routes::openai::read as openai_event;
+}
+
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 

@@ -17,7 +17,7 @@ use crate::research::submission::ResearchSettings;
 use crate::retention::Times;
 
 const RESEARCH_PROMPT: &str = include_str!("../prompts/research.md");
-const REPLY_PROMPT: &str = include_str!("../prompts/reply.md");
+pub(crate) const REPLY_PROMPT: &str = include_str!("../prompts/reply.md");
 
 /// Tools that every current reasoning model takes. `user_location` without a place keeps the
 /// search from being localised to the United States (contracts/openai.md §3).

@@ -26,6 +26,13 @@ mod sweeper;
 mod text;
 mod time;
 
+/// The readers of what models and web pages write, for the package `hostile-input`.
+#[doc(hidden)]
+pub mod readers {
+    pub use crate::chat::reply::check_reply;
+    pub use crate::research::{harmless, research};
+}
+
 pub use config::Config;
 pub use roles::{Role, UnknownRole, parse_roles};
 pub use run::{RunError, Running, eraser, open_books, pruner, start};

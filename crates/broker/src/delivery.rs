@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use lapin::message::Delivery;
-use lapin::types::AMQPValue;
+use lapin::types::{AMQPValue, FieldTable};
 
 /// How many times the message failed before.
 pub(crate) const ATTEMPT: &str = "x-attempt";
@@ -32,6 +32,22 @@ pub struct Attempt {
     /// The message was read before and comes again as it is: out of a parking lot, by whatever way,
     /// or because whoever had it died before the ack.
     pub came_back: bool,
+}
+
+/// The attempt that headers of raw bytes tell of.
+pub fn attempt<'a>(
+    headers: impl Iterator<Item = (&'a str, &'a [u8])>,
+    limit: u32,
+    now: DateTime<Utc>,
+) -> Attempt {
+    let mut table = FieldTable::default();
+    // AMQP knows no longer name.
+    for (name, value) in headers.filter(|(name, _)| name.len() <= 255) {
+        table.insert(name.into(), AMQPValue::LongString(value.into()));
+    }
+    let mut delivery = Delivery::mock(0, "".into(), "".into(), false, Vec::new());
+    delivery.properties = delivery.properties.with_headers(table);
+    Attempt::of(&delivery, limit, now)
 }
 
 impl Attempt {

@@ -26,6 +26,12 @@ pub mod topology;
 pub mod trace;
 mod verdict;
 
+/// The reader of message headers, for the package `hostile-input`.
+#[doc(hidden)]
+pub mod readers {
+    pub use crate::delivery::attempt;
+}
+
 pub use connection::BrokerSettings;
 pub use consumer::{ConsumerSettings, Handler, consume};
 pub use dead_letters::{DeadLetter, DeadLetterError, DeadLetters};

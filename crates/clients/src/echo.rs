@@ -108,9 +108,7 @@ pub(crate) fn without_personal_data(message: &str) -> String {
             || (word.len() >= SHORTEST_WORDS
                 && KEY_PREFIXES.iter().any(|prefix| bare.starts_with(prefix)));
         let is_email = bare.split_once('@').is_some_and(|(name, host)| {
-            // A service account is nobody's, and the cure is to share files with it.
-            let is_somebodys = !host.contains("gserviceaccount.");
-            !name.is_empty() && host.contains('.') && !name.contains('/') && is_somebodys
+            !name.is_empty() && host.contains('.') && !name.contains('/')
         });
         after_bearer = bare == "Bearer";
         words.push(if is_key || is_email { MASK } else { word });
@@ -190,10 +188,6 @@ mod tests {
             ("Bearer abc refused", "Bearer *** refused"),
             ("ada@mail.example is unknown", "*** is unknown"),
             ("<ada@mail.example>", "***"),
-            (
-                "share with m@a.iam.gserviceaccount.com",
-                "share with m@a.iam.gserviceaccount.com",
-            ),
             ("Invalid number +1 (555) 010-9999!", "Invalid number ***!"),
             (
                 "deal 9001234567890 and 1+1 and @here",

@@ -2,8 +2,6 @@
 
 use std::{fmt, time::Duration};
 
-use crate::echo::without_personal_data;
-
 /// A call to an outside service that did not succeed.
 ///
 /// [`kind`](Self::kind) is what callers decide on; the text is for people.
@@ -100,7 +98,7 @@ impl ClientError {
             operation,
             status: None,
             request_id: None,
-            message: shortened(without_personal_data(&message.into())),
+            message: shortened(message.into()),
             retry_after,
             kind,
         }
@@ -133,6 +131,12 @@ impl ClientError {
 
     pub(crate) fn with_retry_after(mut self, retry_after: Option<Duration>) -> Self {
         self.retry_after = self.retry_after.or(retry_after);
+        self
+    }
+
+    /// Adds our own words to those of the service.
+    pub(crate) fn with_advice(mut self, advice: &str) -> Self {
+        self.message = format!("{} ({advice})", self.message);
         self
     }
 

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use tracing::Instrument;
 
 use crate::{
-    echo::Sent,
+    echo::{Sent, without_personal_data},
     error::{ClientError, ErrorKind, Provider},
     retry_after::retry_after,
 };
@@ -220,7 +220,7 @@ impl Answer {
         let request_id = REQUEST_ID_HEADERS
             .iter()
             .find_map(|name| Some(self.headers.get(*name)?.to_str().ok()?.to_owned()));
-        let message = self.sent.masked(&message.into());
+        let message = without_personal_data(&self.sent.masked(&message.into()));
         ClientError::new(self.provider, self.operation, kind, message)
             .with_status(self.status())
             .with_request_id(request_id)

@@ -19,6 +19,12 @@ pub mod openai;
 mod retry_after;
 mod secret;
 
+/// The reader of `Retry-After`, for the package `hostile-input`.
+#[doc(hidden)]
+pub mod readers {
+    pub use crate::retry_after::retry_after;
+}
+
 pub use error::{ClientError, ErrorKind, Provider, Reason};
 pub use http::install_crypto_provider;
 pub use secret::Secret;

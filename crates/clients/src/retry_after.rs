@@ -10,7 +10,7 @@ pub(crate) const LATER: Duration = Duration::from_secs(3600);
 
 /// Reads `retry-after-ms` (OpenAI), else `Retry-After` in seconds or as an HTTP date
 /// (RFC 9110 §10.2.3). A date that has passed means zero.
-pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     if let Some(wait) = number(headers, "retry-after-ms") {
         return Duration::try_from_secs_f64(wait / 1000.0).ok();
     }

@@ -61,7 +61,11 @@ pub(crate) async fn webhook(
     Ok(StatusCode::OK)
 }
 
-fn read(body: &[u8], now: DateTime<Utc>) -> Result<Vec<Envelope>, Problem> {
+/// Reads the array, or the one event that stands in its place.
+///
+/// # Errors
+/// The answer to what can't be read.
+pub fn read(body: &[u8], now: DateTime<Utc>) -> Result<Vec<Envelope>, Problem> {
     let whole: &RawValue = serde_json::from_slice(body).map_err(|error| json::malformed(&error))?;
     let originals: Vec<&RawValue> = match whole.get().as_bytes().first() {
         Some(b'{') => return Ok(vec![event(whole, now)?]),

@@ -70,7 +70,11 @@ pub(crate) async fn webhook(
     Ok(StatusCode::ACCEPTED)
 }
 
-fn read(delivery: &OpenAiDelivery, now: DateTime<Utc>) -> Result<Envelope, Problem> {
+/// Reads the event.
+///
+/// # Errors
+/// The answer to what can't be read.
+pub fn read(delivery: &OpenAiDelivery, now: DateTime<Utc>) -> Result<Envelope, Problem> {
     let fields: Map<String, Value> = json::object(&delivery.body)?;
     let name = fields
         .get("type")

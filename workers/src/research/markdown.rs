@@ -12,7 +12,8 @@ use pulldown_cmark::{Event, LinkType, Options, Parser, Tag};
 ///
 /// What is taken away is written as a character reference: whatever stood before it, a backslash
 /// too, it can't become markup again.
-pub(super) fn harmless(markdown: &str) -> String {
+#[must_use]
+pub fn harmless(markdown: &str) -> String {
     let text: String = markdown
         .chars()
         .filter(|character| !character.is_control() || matches!(character, '\n' | '\t'))

@@ -6,3 +6,15 @@ pub(crate) mod input;
 mod markdown;
 pub(crate) mod result;
 pub(crate) mod submission;
+
+use std::collections::BTreeMap;
+
+use clients::openai::Citation;
+
+pub use markdown::harmless;
+
+/// The sections in a response's text.
+#[must_use]
+pub fn research(text: &str, citations: &[Citation]) -> BTreeMap<&'static str, String> {
+    result::Research::read(text, citations).sections
+}

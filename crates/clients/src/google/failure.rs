@@ -42,15 +42,16 @@ pub(super) fn read(answer: &Answer, account: &str) -> ClientError {
         .first()
         .map_or(error.status.as_str(), |cause| &cause.reason);
     let kind = kind(answer, reason, &error);
-    let mut message = if error.message.is_empty() {
+    let message = if error.message.is_empty() {
         answer.usual_message()
     } else {
         error.message.clone()
     };
-    if let Some(advice) = advice(kind, reason, account) {
-        message = format!("{message} ({advice})");
+    let failure = answer.failure(kind, message);
+    match advice(kind, reason, account) {
+        Some(advice) => failure.with_advice(&advice),
+        None => failure,
     }
-    answer.failure(kind, message)
 }
 
 fn kind(answer: &Answer, reason: &str, error: &ErrorDetail) -> ErrorKind {

@@ -31,6 +31,22 @@ use crate::follow_ups::reply_failed;
 use crate::halt::{Halt, Handled, configured, settled, unavailable};
 use crate::prices::Prices;
 
+/// The text as it may be sent on the channel that a webhook names, or why not; `None` for a channel
+/// that is not answered.
+#[must_use]
+pub fn check_reply(
+    channel: &str,
+    text: &str,
+    allowed_hosts: Option<&[String]>,
+) -> Option<Result<String, String>> {
+    let rules = check::Rules {
+        channel: Channel::from_webhook(channel)?,
+        instructions: crate::config::REPLY_PROMPT,
+        allowed_hosts,
+    };
+    Some(rules.check(text).map_err(|refusal| refusal.to_string()))
+}
+
 /// How replies are made.
 #[derive(Debug, Clone)]
 pub(crate) struct ReplySettings {

@@ -1,0 +1,4 @@
+//! See `hostile-input`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| hostile_input::run("signature_headers", data));
