@@ -15,10 +15,12 @@ FROM debian:bookworm-slim
 RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin millrace \
+    && groupadd --system --gid 10001 millrace \
+    && useradd --system --uid 10001 --gid 10001 --no-create-home --shell /usr/sbin/nologin millrace \
     && install -d -o millrace -g millrace /data /data/documents
 COPY --from=build /programs/ /usr/local/bin/
-USER millrace
+# By number: Kubernetes' runAsNonRoot knows no names.
+USER 10001:10001
 WORKDIR /data
 EXPOSE 8080 9090 9091
 CMD ["millrace-gateway"]
