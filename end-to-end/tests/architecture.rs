@@ -69,13 +69,22 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     // What Millrace is judged by shares none of its code but the tables, which it reads at the end,
     // and the names of the crash points.
     ("chaos", &["crash-points", "entities", "sandbox"]),
+    // What Millrace is measured by shares none of its code but the form of the messages.
+    ("bench", &["messages"]),
 ];
 
 /// Libraries that only these of our packages use.
 const ONLY_IN: &[(&str, &[&str])] = &[
-    ("lapin", &["broker"]),
-    ("reqwest", &["clients", "sandbox", "end-to-end", "chaos"]),
-    ("axum", &["gateway", "sandbox", "telemetry", "chaos"]),
+    // The bench measures what it is beside the bare client.
+    ("lapin", &["broker", "bench"]),
+    (
+        "reqwest",
+        &["clients", "sandbox", "end-to-end", "chaos", "bench"],
+    ),
+    (
+        "axum",
+        &["gateway", "sandbox", "telemetry", "chaos", "bench"],
+    ),
     ("sea-orm-migration", &["migration"]),
 ];
 

@@ -1,0 +1,178 @@
+//! RabbitMQ: a virtual host for each contender, filled and emptied over a connection of our own.
+
+use anyhow::{Context as _, ensure};
+use futures_util::future::try_join_all;
+use lapin::options::{
+    BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions, QueuePurgeOptions,
+};
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, PublisherConfirm};
+use serde_json::Value;
+
+/// User and password of the private node.
+const USER: &str = "millrace";
+
+/// How many messages are on their way at once when a queue is filled.
+const IN_FLIGHT: usize = 1000;
+
+/// The broker of this run.
+#[derive(Debug)]
+pub(crate) struct Broker {
+    pub(crate) amqp_port: u16,
+    management: String,
+    http: reqwest::Client,
+}
+
+/// An empty virtual host, which is removed by the next run's start.
+pub(crate) struct VirtualHost {
+    /// Its address for a client.
+    pub(crate) url: String,
+    /// Channel with confirms.
+    pub(crate) channel: Channel,
+    /// Kept for as long as the channel is used.
+    pub(crate) connection: Connection,
+}
+
+impl Broker {
+    pub(crate) fn new(amqp_port: u16, management_port: u16, http: reqwest::Client) -> Self {
+        let management = format!("http://127.0.0.1:{management_port}/api");
+        Self {
+            amqp_port,
+            management,
+            http,
+        }
+    }
+
+    /// A virtual host of this name with nothing in it.
+    pub(crate) async fn virtual_host(&self, name: &str) -> anyhow::Result<VirtualHost> {
+        self.remove_virtual_host(name).await?;
+        let url = format!("{}/vhosts/{name}", self.management);
+        let made = self.http.put(url).basic_auth(USER, Some(USER)).send();
+        let status = made.await?.status();
+        ensure!(
+            status.is_success(),
+            "RabbitMQ made no virtual host: {status}"
+        );
+        let url = self.url(self.amqp_port, name);
+        let connection = Connection::connect(&url, ConnectionProperties::default()).await?;
+        let channel = connection.create_channel().await?;
+        channel
+            .confirm_select(ConfirmSelectOptions::default())
+            .await?;
+        Ok(VirtualHost {
+            url,
+            channel,
+            connection,
+        })
+    }
+
+    /// Removes a virtual host with all it holds; nothing when there is none.
+    pub(crate) async fn remove_virtual_host(&self, name: &str) -> anyhow::Result<()> {
+        let url = format!("{}/vhosts/{name}", self.management);
+        let removed = self.http.delete(url).basic_auth(USER, Some(USER)).send();
+        let status = removed.await?.status();
+        ensure!(
+            status.is_success() || status == reqwest::StatusCode::NOT_FOUND,
+            "RabbitMQ did not remove a virtual host: {status}"
+        );
+        Ok(())
+    }
+
+    /// The address of a virtual host by way of this port.
+    pub(crate) fn url(&self, port: u16, name: &str) -> String {
+        format!("amqp://{USER}:{USER}@127.0.0.1:{port}/{name}")
+    }
+
+    /// The versions of RabbitMQ and of Erlang.
+    pub(crate) async fn versions(&self) -> anyhow::Result<[String; 2]> {
+        let url = format!("{}/overview", self.management);
+        let answer = self.http.get(url).basic_auth(USER, Some(USER)).send();
+        let overview: Value = serde_json::from_slice(&answer.await?.bytes().await?)?;
+        let text = |name: &str| {
+            overview[name]
+                .as_str()
+                .map(str::to_owned)
+                .context("a version")
+        };
+        Ok([text("rabbitmq_version")?, text("erlang_version")?])
+    }
+}
+
+impl VirtualHost {
+    /// Declares a durable quorum queue.
+    pub(crate) async fn declare(&self, queue: &str) -> anyhow::Result<()> {
+        let mut arguments = FieldTable::default();
+        let quorum = AMQPValue::LongString("quorum".into());
+        arguments.insert("x-queue-type".into(), quorum);
+        let durable = QueueDeclareOptions {
+            durable: true,
+            ..Default::default()
+        };
+        let declared = self.channel.queue_declare(queue.into(), durable, arguments);
+        declared.await?;
+        Ok(())
+    }
+
+    /// Publishes persistent messages, each with its routing key, and waits for all confirms.
+    pub(crate) async fn publish(
+        &self,
+        exchange: &str,
+        messages: impl IntoIterator<Item = (String, Vec<u8>)>,
+    ) -> anyhow::Result<()> {
+        let mut confirms = Vec::with_capacity(IN_FLIGHT);
+        for (routing_key, body) in messages {
+            confirms.push(self.publish_one(exchange, &routing_key, &body).await?);
+            if confirms.len() == IN_FLIGHT {
+                all_confirmed(confirms.drain(..)).await?;
+            }
+        }
+        all_confirmed(confirms.drain(..)).await
+    }
+
+    /// Publishes one persistent message; its confirm is to be awaited.
+    pub(crate) async fn publish_one(
+        &self,
+        exchange: &str,
+        routing_key: &str,
+        body: &[u8],
+    ) -> lapin::Result<PublisherConfirm> {
+        let options = BasicPublishOptions::default();
+        let persistent = BasicProperties::default().with_delivery_mode(2);
+        let publish = self.channel.basic_publish(
+            exchange.into(),
+            routing_key.into(),
+            options,
+            body,
+            persistent,
+        );
+        publish.await
+    }
+
+    /// Empties a queue, and returns how many messages were ready in it.
+    pub(crate) async fn purge(&self, queue: &str) -> anyhow::Result<u64> {
+        let options = QueuePurgeOptions::default();
+        let purged = self.channel.queue_purge(queue.into(), options).await?;
+        Ok(purged.into())
+    }
+
+    /// How many messages are ready in a queue.
+    pub(crate) async fn depth(&self, queue: &str) -> anyhow::Result<u64> {
+        let passive = QueueDeclareOptions {
+            passive: true,
+            ..Default::default()
+        };
+        let asked = self
+            .channel
+            .queue_declare(queue.into(), passive, FieldTable::default());
+        Ok(asked.await?.message_count().into())
+    }
+}
+
+async fn all_confirmed(confirms: impl Iterator<Item = PublisherConfirm>) -> anyhow::Result<()> {
+    let confirmed = try_join_all(confirms).await?;
+    ensure!(
+        confirmed.iter().all(lapin::Confirmation::is_ack),
+        "the broker refused a message"
+    );
+    Ok(())
+}

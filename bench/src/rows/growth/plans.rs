@@ -1,0 +1,120 @@
+//! How each database finds the rows of the statements that cost most.
+
+use std::fmt::Write as _;
+
+use sea_orm::{ConnectionTrait as _, DbBackend, Statement, TransactionTrait as _};
+use serde::Serialize;
+
+use crate::rig::Bench;
+use crate::rig::database::{Database, Kind};
+
+/// How many statements are looked at.
+const DEAREST: usize = 12;
+
+/// A statement and its plan.
+#[derive(Debug, Serialize)]
+pub(super) struct Plan {
+    database: &'static str,
+    statement: String,
+    plan: String,
+}
+
+/// The plans of the dearest of these statements, written for PostgreSQL, in the database that the
+/// last round of the chat pipeline has left. A statement that SQLite does not know is left out.
+pub(super) async fn look(
+    bench: &Bench,
+    kind: Kind,
+    statements: &[String],
+) -> anyhow::Result<Vec<Plan>> {
+    let database = bench.existing_database(kind, "bench_chat").await?;
+    let mut plans = Vec::new();
+    let hot = statements.iter().filter(|statement| is_hot(statement));
+    for statement in hot.take(DEAREST) {
+        let plan = match kind {
+            Kind::Postgres => postgres_plan(&database, statement).await?,
+            Kind::Sqlite => match sqlite_plan(&database, statement).await {
+                Ok(plan) => plan,
+                Err(_) => continue,
+            },
+        };
+        plans.push(Plan {
+            database: kind.name(),
+            statement: statement.split_whitespace().collect::<Vec<_>>().join(" "),
+            plan,
+        });
+    }
+    database.connection.close().await?;
+    Ok(plans)
+}
+
+/// Whether it is a statement of the pipeline that looks rows up: not an insert, not a transaction's
+/// begin and end, and not a question of the bench, which quotes no names.
+fn is_hot(statement: &str) -> bool {
+    let word = statement.split_whitespace().next().unwrap_or_default();
+    let looks_up = ["select", "update", "delete", "with"];
+    looks_up.contains(&word.to_lowercase().as_str())
+        && statement.contains("$1")
+        && statement.contains('"')
+}
+
+/// The plan for any values. With the planner's own choice an empty value would decide.
+async fn postgres_plan(database: &Database, statement: &str) -> anyhow::Result<String> {
+    // One session for all of it; nothing of it stays.
+    let session = database.connection.begin().await?;
+    let values = (1..=99)
+        .take_while(|number| statement.contains(&format!("${number}")))
+        .map(|_| "null")
+        .collect::<Vec<_>>()
+        .join(", ");
+    session
+        .execute_unprepared("set local plan_cache_mode = force_generic_plan")
+        .await?;
+    session
+        .execute_unprepared(&format!("prepare hot as {statement}"))
+        .await?;
+    let explain = format!("explain (costs off) execute hot({values})");
+    let explain = Statement::from_string(DbBackend::Postgres, explain);
+    let lines = session.query_all_raw(explain).await?;
+    let lines: Result<Vec<String>, _> = lines.iter().map(|line| line.try_get_by_index(0)).collect();
+    session.execute_unprepared("deallocate hot").await?;
+    session.rollback().await?;
+    Ok(lines?.join("\n"))
+}
+
+async fn sqlite_plan(database: &Database, statement: &str) -> anyhow::Result<String> {
+    // The one thing that Millrace says otherwise to SQLite, which has one writer anyway.
+    let statement = statement.replace(" FOR UPDATE", "");
+    let rows = database
+        .rows(&format!("explain query plan {statement}"))
+        .await?;
+    let lines: Result<Vec<String>, _> = rows.iter().map(|row| row.try_get("", "detail")).collect();
+    Ok(lines?.join("\n"))
+}
+
+/// All plans, for people.
+pub(super) fn told(plans: &[Plan]) -> anyhow::Result<String> {
+    let mut text = String::new();
+    for plan in plans {
+        write!(
+            text,
+            "{}:\n\n```sql\n{}\n```\n\n```text\n{}\n```\n\n",
+            plan.database, plan.statement, plan.plan
+        )?;
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_hot;
+
+    #[test]
+    fn only_statements_of_the_pipeline_are_looked_at() {
+        assert!(is_hot(r#"SELECT "id" FROM "batches" WHERE "id" = $1"#));
+        assert!(!is_hot(r#"INSERT INTO "effects" ("key") VALUES ($1)"#));
+        assert!(!is_hot("COMMIT"));
+        assert!(!is_hot(
+            "select count(*) from batches where state in ($1, $2)"
+        ));
+    }
+}

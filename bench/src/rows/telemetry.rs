@@ -1,0 +1,45 @@
+//! Row 9: what it costs the gateway to send traces to a collector on the same machine.
+
+use anyhow::ensure;
+
+use super::{Findings, heading};
+use crate::contenders::{Contender, Server};
+use crate::load::Pace;
+use crate::measure::{median, ratios};
+use crate::report::{Figure, Row};
+use crate::rig::Bench;
+
+/// Measures the gateway with and without traces in turns.
+pub(super) async fn measure(bench: &Bench, findings: &mut Findings) -> anyhow::Result<()> {
+    heading("Row 9: traces on and off");
+    let mut rates = [Vec::new(), Vec::new()];
+    for round in 0..bench.scale.rounds {
+        for turn in 0..2 {
+            let traces = (round + turn) % 2 == 1;
+            let before = bench.providers.trace_exports();
+            let mut server = Server::start(bench, Contender::Gateway { traces }).await?;
+            let answers = server.measure(bench, 110, Pace::Saturating, bench.scale.window);
+            let per_second = answers.await?.per_second;
+            let name = server.contender.name();
+            bench.say(&format!("{name}: {per_second:.0} requests/s"));
+            // What is still in hand is sent at the end.
+            server.stop(bench).await?;
+            let exported = bench.providers.trace_exports() > before;
+            ensure!(
+                exported == traces,
+                "traces were sent: {exported}, and should be: {traces}"
+            );
+            rates[usize::from(traces)].push(per_second);
+        }
+    }
+    let [off, on] = &rates;
+    for (what, rates) in [("traces off", off), ("traces on", on)] {
+        findings
+            .figures
+            .push(Figure::new(9, what, "requests/s", rates));
+    }
+    let loss = (1.0 - median(&ratios(on, off))) * 100.0;
+    let what = "loss of webhooks a second with traces on";
+    findings.rows.push(Row::at_most(9, what, loss, "%", 5.0));
+    Ok(())
+}
