@@ -27,6 +27,7 @@ pub mod reply;
 pub mod retention;
 pub mod setting;
 mod text_list;
+pub mod unclaimed_response;
 mod write;
 
 pub use connection::{ConnectError, begin, connect, connect_lazy, is_transient, snapshot};

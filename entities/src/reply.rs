@@ -1,10 +1,10 @@
 //! The reply to a batch: generated once, sent once.
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ActiveValue::Set, entity::prelude::*};
+use sea_orm::{ActiveValue::Set, QuerySelect, QueryTrait, entity::prelude::*};
 
 use crate::{
-    BatchId,
+    BatchId, batch,
     write::{insert_if_absent, won},
 };
 
@@ -108,6 +108,30 @@ pub async fn store<C: ConnectionTrait>(db: &C, reply: NewReply) -> Result<Model,
 /// Any database error; see [`crate::is_transient`].
 pub async fn find<C: ConnectionTrait>(db: &C, batch: BatchId) -> Result<Option<Model>, DbErr> {
     Entity::find_by_id(batch).one(db).await
+}
+
+/// Whether a reply was generated to a later batch of the same contact. It answers the messages of
+/// earlier batches that had failed or were superseded by then, too.
+///
+/// # Errors
+///
+/// Any database error; see [`crate::is_transient`].
+pub async fn exists_for_newer<C: ConnectionTrait>(
+    db: &C,
+    batch: &batch::Model,
+) -> Result<bool, DbErr> {
+    let newer = batch::Entity::find()
+        .select_only()
+        .column(batch::Column::Id)
+        .filter(batch::Column::ContactId.eq(batch.contact_id.clone()))
+        .filter(batch::Column::OpenedAt.gt(batch.opened_at))
+        .into_query();
+    let found = Entity::find()
+        .filter(Column::BatchId.in_subquery(newer))
+        .limit(1)
+        .one(db)
+        .await?;
+    Ok(found.is_some())
 }
 
 /// Notes that the reply was sent. `false` when that was noted before (the first note stays) or

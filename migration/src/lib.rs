@@ -7,6 +7,7 @@
 
 mod initial;
 mod keeping;
+mod recovery;
 
 use sea_orm_migration::{
     prelude::*,
@@ -24,7 +25,11 @@ struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(initial::Migration), Box::new(keeping::Migration)]
+        vec![
+            Box::new(initial::Migration),
+            Box::new(keeping::Migration),
+            Box::new(recovery::Migration),
+        ]
     }
 }
 

@@ -8,7 +8,7 @@ use broker::{Lane, Outgoing, WorkQueue};
 use entities::{BatchId, ContactId, JobId, ResponseId, batch, job};
 use messages::{
     BatchClosed, BudgetExceeded, DocumentCreated, Envelope, FlushRequested, FlushTrigger,
-    ReplyFailed, ResearchFailed, ResearchRequested, ResearchSubmitted, event_type,
+    ReplyFailed, ResearchFailed, ResearchRequested, ResearchSubmitted, ResubmissionDue, event_type,
 };
 use serde::Serialize;
 
@@ -159,6 +159,14 @@ pub(crate) fn resume_job_later(job: &job::Model, after: Duration) -> Outgoing {
     Outgoing::delayed(lane(after), WorkQueue::ResearchSubmission, resume(job))
 }
 
+/// Whether the event was sent by ourselves to drive a job on.
+pub(crate) fn is_resume(event: &Envelope) -> bool {
+    event.id.starts_with(RESUME)
+}
+
+/// What the ids of such events start with.
+const RESUME: &str = "resume:";
+
 fn resume(job: &job::Model) -> Envelope {
     let data = ResearchRequested {
         job_id: job.id.0,
@@ -171,9 +179,21 @@ fn resume(job: &job::Model) -> Envelope {
         refresh: job.refresh,
         extra: serde_json::Map::new(),
     };
-    let id = format!("resume:{}:{}", job.id, job.attempt);
+    let id = format!("{RESUME}{}:{}", job.id, job.attempt);
     let event = event(event_type::RESEARCH_REQUESTED, id, job.id, &data);
     event.with_traceparent(job.traceparent.clone())
+}
+
+/// Asks, behind the webhooks that have come, whether a submission of unknown outcome is repeated.
+pub(crate) fn resubmission_due(job: &job::Model) -> Outgoing {
+    let data = ResubmissionDue {
+        job_id: job.id.0,
+        attempt: job.attempt,
+    };
+    let id = format!("resubmission-due:{}:{}", job.id, job.attempt);
+    let event = event(event_type::RESUBMISSION_DUE, id, job.id, &data);
+    let event = event.with_traceparent(job.traceparent.clone());
+    Outgoing::to_queue(WorkQueue::ResearchCompletion, event)
 }
 
 /// The job ended without a document.

@@ -101,6 +101,13 @@ fn name(provider: Provider) -> &'static str {
     }
 }
 
+impl Halt {
+    /// Whether no later attempt can help.
+    pub(crate) fn is_final(&self) -> bool {
+        matches!(self.verdict, Verdict::GiveUp(_) | Verdict::Poison(_))
+    }
+}
+
 impl From<Verdict> for Halt {
     fn from(verdict: Verdict) -> Self {
         Self {

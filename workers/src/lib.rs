@@ -18,6 +18,8 @@ mod follow_ups;
 mod halt;
 mod notification;
 mod prices;
+#[cfg(test)]
+mod properties;
 mod research;
 pub mod retention;
 mod roles;

@@ -20,7 +20,7 @@ use crate::research::completion::CompletionWorker;
 use crate::research::document::{Documents, GoogleDocuments};
 use crate::research::submission::Submission;
 use crate::retention::Pruner;
-use crate::sweeper::Sweeper;
+use crate::sweeper::{Forgotten, Sweeper};
 use crate::{Config, Role};
 
 /// How many attempts a message has before it is parked (design.md §5).
@@ -257,6 +257,7 @@ impl Starter {
                     documents: documents(config)?,
                     prices: config.prices.clone(),
                     watch: config.research.watch,
+                    resubmit: config.research.resubmit,
                     cost_alert_usd: config.cost_alert_usd,
                 };
                 self.read(db, WorkQueue::ResearchCompletion, 16, 600, completion);
@@ -296,11 +297,14 @@ impl Starter {
             }
             Role::Sweeper => {
                 let sweeper = Sweeper {
-                    db: db.clone(),
+                    forgotten: Forgotten {
+                        db: db.clone(),
+                        default_wait_seconds: config.wait_seconds,
+                        max_wait_seconds: config.max_wait_seconds,
+                        watch: config.research.watch,
+                    },
                     publisher: self.publisher.clone(),
-                    default_wait_seconds: config.wait_seconds,
-                    max_wait_seconds: config.max_wait_seconds,
-                    watch: config.research.watch,
+                    broker: self.broker.clone(),
                 };
                 self.tasks.spawn(sweeper.run(self.shutdown.clone()));
                 let pruner = pruner_on(db.clone(), config);
@@ -350,7 +354,7 @@ impl Starter {
     }
 }
 
-fn documents(config: &Config) -> Result<Documents, RunError> {
+pub(crate) fn documents(config: &Config) -> Result<Documents, RunError> {
     Ok(match &config.google {
         Some(google) => {
             info!("Documents are made in Google Drive.");

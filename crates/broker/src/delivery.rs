@@ -29,6 +29,8 @@ pub struct Attempt {
     pub limit: u32,
     /// When the message was read for the first time.
     pub first_seen: DateTime<Utc>,
+    /// The message has just come out of a parking lot, by whatever way: somebody wants it tried again.
+    pub replayed: bool,
     /// The message was read before and comes again as it is: out of a parking lot, by whatever way,
     /// or because whoever had it died before the ack.
     pub came_back: bool,
@@ -70,6 +72,7 @@ impl Attempt {
             number: failures + 1,
             limit,
             first_seen,
+            replayed,
             came_back: replayed || delivery.redelivered,
         }
     }

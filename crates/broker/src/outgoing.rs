@@ -1,5 +1,7 @@
 //! A message on its way to the broker.
 
+use std::time::Duration;
+
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable};
 use messages::{CONTENT_TYPE, Envelope};
@@ -61,6 +63,31 @@ impl Outgoing {
         };
         Self::from_original(exchange.to_owned(), routing_key, None, original)
             .with_header(REPLAYED, "true")
+    }
+
+    /// The work queues that it reaches.
+    #[must_use]
+    pub fn queues(&self) -> Vec<WorkQueue> {
+        let reaches = |queue: &WorkQueue| {
+            if self.exchange == EVENTS {
+                queue.event_types().contains(&self.routing_key.as_str())
+            } else {
+                queue.name() == self.routing_key
+            }
+        };
+        WorkQueue::ALL.into_iter().filter(reaches).collect()
+    }
+
+    /// How long it is under way.
+    #[must_use]
+    pub fn delay(&self) -> Duration {
+        self.lane.map_or(Duration::ZERO, Lane::delay)
+    }
+
+    /// The event, as it goes out.
+    #[must_use]
+    pub fn body(&self) -> &[u8] {
+        &self.body
     }
 
     pub(crate) fn with_header(mut self, name: &'static str, value: impl Into<String>) -> Self {

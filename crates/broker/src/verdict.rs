@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use crate::delivery::Attempt;
 use crate::outgoing::Outgoing;
+use crate::topology::Lane;
 
 /// What happened to a message. The loop publishes, waits for confirms and acks; handlers don't.
 #[derive(Debug)]
@@ -34,6 +36,21 @@ pub enum Verdict {
     /// Our own database is away. The message stays where it is and is tried again in place, so
     /// that an outage burns no attempts.
     Hold(Unavailable),
+}
+
+impl Verdict {
+    /// How long the message with this id will be away before it comes again; `None` where it does
+    /// not.
+    #[must_use]
+    pub fn away_for(&self, attempt: Attempt, message_id: &str) -> Option<Duration> {
+        match self {
+            Self::RetryLater { delay, .. } if !attempt.is_last() => {
+                Some(Lane::for_retry(attempt.number, *delay, message_id).delay())
+            }
+            Self::Snooze { delay, .. } => Some(Lane::at_least(*delay).delay()),
+            _ => None,
+        }
+    }
 }
 
 /// Why a message failed.

@@ -14,6 +14,28 @@ pub const POINTS: &[(Program, &str)] = &[
     (Program::Gateway, "gateway.confirmed"),
     // Between a publish and its confirm: the first one of a worker is the first follow-up of its life.
     (Program::Worker, "publisher.sent"),
+    // Inside the handlers: around each commit and each outward call that `handled` doesn't cover.
+    // First those that others have to wait for afterwards.
+    (Program::Worker, "chat.intake.stored"),
+    (Program::Worker, "chat.reply.generated"),
+    (Program::Worker, "chat.reply.reply_stored"),
+    (Program::Worker, "chat.reply.claimed"),
+    (Program::Worker, "chat.reply.sent"),
+    (Program::Worker, "research.submission.job_stored"),
+    (Program::Worker, "research.submission.started"),
+    (Program::Worker, "research.submission.submitted"),
+    (Program::Worker, "research.completion.fetched"),
+    (Program::Worker, "research.completion.response_stored"),
+    (Program::Worker, "research.completion.document_started"),
+    (Program::Worker, "research.completion.document_made"),
+    (Program::Worker, "research.completion.document_filled"),
+    (Program::Worker, "notification.delivery.post_started"),
+    (Program::Worker, "notification.delivery.posted"),
+    (Program::Worker, "notification.delivery.deal_updated"),
+    (Program::Worker, "notification.delivery.note_started"),
+    (Program::Worker, "notification.delivery.note_written"),
+    (Program::Worker, "sweeper.noted"),
+    (Program::Worker, "sweeper.published"),
     // Each work queue: before the handler, after its commit, between the confirm of its follow-ups
     // and the ack, after the ack.
     (Program::Worker, "chat.intake.delivered"),
@@ -40,27 +62,6 @@ pub const POINTS: &[(Program, &str)] = &[
     (Program::Worker, "notification.delivery.handled"),
     (Program::Worker, "notification.delivery.followed_up"),
     (Program::Worker, "notification.delivery.acked"),
-    // Inside the handlers: around each commit and each outward call that `handled` doesn't cover.
-    (Program::Worker, "chat.intake.stored"),
-    (Program::Worker, "chat.reply.generated"),
-    (Program::Worker, "chat.reply.reply_stored"),
-    (Program::Worker, "chat.reply.claimed"),
-    (Program::Worker, "chat.reply.sent"),
-    (Program::Worker, "research.submission.job_stored"),
-    (Program::Worker, "research.submission.started"),
-    (Program::Worker, "research.submission.submitted"),
-    (Program::Worker, "research.completion.fetched"),
-    (Program::Worker, "research.completion.response_stored"),
-    (Program::Worker, "research.completion.document_started"),
-    (Program::Worker, "research.completion.document_made"),
-    (Program::Worker, "research.completion.document_filled"),
-    (Program::Worker, "notification.delivery.post_started"),
-    (Program::Worker, "notification.delivery.posted"),
-    (Program::Worker, "notification.delivery.deal_updated"),
-    (Program::Worker, "notification.delivery.note_started"),
-    (Program::Worker, "notification.delivery.note_written"),
-    (Program::Worker, "sweeper.noted"),
-    (Program::Worker, "sweeper.published"),
 ];
 
 /// Which program passes a point.

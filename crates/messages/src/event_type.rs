@@ -27,6 +27,9 @@ pub const RESEARCH_REQUESTED: &str = "research.requested";
 /// Research was submitted to OpenAI. Travels through a delay lane as the watch token that asks
 /// OpenAI when its webhook stays away.
 pub const RESEARCH_SUBMITTED: &str = "research.submitted";
+/// A submission of unknown outcome has waited long enough for its webhook. Travels behind the
+/// webhooks that have come, so that none of them is overtaken by a second submission.
+pub const RESUBMISSION_DUE: &str = "research.resubmission_due";
 /// A research job ended without a document.
 pub const RESEARCH_FAILED: &str = "research.failed";
 /// A research document exists.

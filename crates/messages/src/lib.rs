@@ -21,5 +21,5 @@ pub use envelope::{CONTENT_TYPE, DecodeError, Envelope, EventData, Place};
 pub use id::{deal_event_id, generate_event_id, highlevel_event_id};
 pub use research::{
     BudgetExceeded, DealStageChanged, DocumentCreated, ResearchFailed, ResearchRequested,
-    ResearchSubmitted, ResponseEnded,
+    ResearchSubmitted, ResponseEnded, ResubmissionDue,
 };

@@ -85,6 +85,19 @@ impl EventData for ResearchSubmitted {
     const TYPES: &'static [&'static str] = &[event_type::RESEARCH_SUBMITTED];
 }
 
+/// A submission of unknown outcome has waited long enough for its webhook.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResubmissionDue {
+    /// The job.
+    pub job_id: Uuid,
+    /// Which submission of the job, from 1.
+    pub attempt: i32,
+}
+
+impl EventData for ResubmissionDue {
+    const TYPES: &'static [&'static str] = &[event_type::RESUBMISSION_DUE];
+}
+
 /// OpenAI says that a background response has ended. The result has to be fetched.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResponseEnded {

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use messages::{
     BatchClosed, BudgetExceeded, ContactChanged, DealStageChanged, DecodeError, DocumentCreated,
     Envelope, EventData, FlushRequested, MessageReceived, ReplyFailed, ResearchFailed,
-    ResearchRequested, ResearchSubmitted, ResponseEnded, WaitChanged,
+    ResearchRequested, ResearchSubmitted, ResponseEnded, ResubmissionDue, WaitChanged,
 };
 
 /// Decodes the fixture's data as `T` and writes it again.
@@ -37,6 +37,7 @@ fn readers() -> Vec<(&'static [&'static str], Reader)> {
         reader::<ResearchRequested>(),
         reader::<ResearchSubmitted>(),
         reader::<ResponseEnded>(),
+        reader::<ResubmissionDue>(),
         reader::<WaitChanged>(),
     ]
 }

@@ -140,6 +140,7 @@ async fn open<C: ConnectionTrait>(
         finished_at: Set(None),
         reason: Set(None),
         swept_at: Set(None),
+        due_back_at: Set(None),
     };
     let opened = insert_if_absent(tx, row).await?;
     Ok(opened.then_some(Added { batch_id, sequence }))

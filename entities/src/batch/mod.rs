@@ -19,7 +19,9 @@ pub use queries::{
     closed_before, count_open, exists_newer, find, latest_of_contact, open_batches,
     open_of_contact, overdue_open, stale_closed, unanswered_before,
 };
-pub use transitions::{close, close_if_quiet, finish, finish_sent, resume_failed, sweep};
+pub use transitions::{
+    close, close_if_quiet, expect_back, finish, finish_sent, resume_failed, sweep,
+};
 
 /// One batch.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -59,6 +61,8 @@ pub struct Model {
     pub reason: Option<String>,
     /// When the sweeper last drove it on.
     pub swept_at: Option<DateTime<Utc>>,
+    /// When its message, which waits in a lane for its next attempt, is due back.
+    pub due_back_at: Option<DateTime<Utc>>,
 }
 
 /// Messages and reply are found by the batch's id.

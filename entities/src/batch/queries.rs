@@ -164,7 +164,7 @@ pub async fn overdue_open<C: ConnectionTrait>(
 }
 
 /// Batches that closed before this time and still wait for their reply, oldest first, without those
-/// that [`super::sweep`] has driven on since.
+/// that [`super::sweep`] has driven on since, or whose message was to be back later.
 ///
 /// # Errors
 ///
@@ -178,6 +178,11 @@ pub async fn stale_closed<C: ConnectionTrait>(
         .filter(Column::State.eq(State::Closed))
         .filter(Column::ClosedAt.lt(before))
         .filter(not_swept_since(before))
+        .filter(
+            Condition::any()
+                .add(Column::DueBackAt.is_null())
+                .add(Column::DueBackAt.lt(before)),
+        )
         .order_by_asc(Column::ClosedAt)
         .limit(limit)
         .all(db)

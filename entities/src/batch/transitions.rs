@@ -106,6 +106,25 @@ pub async fn sweep<C: ConnectionTrait>(
     .await
 }
 
+/// Notes that the message of a closed batch waits in a lane until `at`, so that the sweeper leaves
+/// the batch alone until then.
+///
+/// # Errors
+///
+/// Any database error; see [`crate::is_transient`].
+pub async fn expect_back<C: ConnectionTrait>(
+    db: &C,
+    id: BatchId,
+    at: DateTime<Utc>,
+) -> Result<(), DbErr> {
+    let waiting = ActiveModel {
+        due_back_at: Set(Some(at)),
+        ..Default::default()
+    };
+    won(db, change(id, State::Closed, waiting)).await?;
+    Ok(())
+}
+
 /// Lets a failed batch go on: it is closed again and waits for its reply. `false`: it has not
 /// failed.
 ///

@@ -17,11 +17,11 @@ use crate::{JobId, ResponseId};
 
 pub use budget::{Reservation, reserve_budget, spent_since};
 pub use creation::{Input, NewJob, insert, set_input};
-pub use queries::{find, find_by_response, fresh_document, stuck};
-pub use recovery::{requeue_for_attempt, resume_failed};
+pub use queries::{find, find_by_response, fresh_document, lock, stuck};
+pub use recovery::{requeue_for_attempt, requeue_unanswered, resume_failed};
 pub use transitions::{
-    Completion, Usage, cancel, fail, mark_completed, mark_documented, mark_notified,
-    mark_submitted, note_error, reuse_document, touch,
+    Completion, Usage, cancel, expect_back, fail, fail_submission, mark_completed, mark_documented,
+    mark_notified, mark_submitted, note_error, reuse_document, touch,
 };
 
 /// One research job.
@@ -100,6 +100,8 @@ pub struct Model {
     pub notified_at: Option<DateTime<Utc>>,
     /// When its row last changed.
     pub updated_at: DateTime<Utc>,
+    /// When its message, which waits in a lane for its next attempt, is due back.
+    pub due_back_at: Option<DateTime<Utc>>,
 }
 
 /// The document is found by the job's id.

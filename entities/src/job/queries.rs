@@ -1,7 +1,7 @@
 //! Questions about jobs. None of these changes anything.
 
 use chrono::{DateTime, Utc};
-use sea_orm::{QueryOrder, QuerySelect, QueryTrait, entity::prelude::*};
+use sea_orm::{Condition, QueryOrder, QuerySelect, QueryTrait, entity::prelude::*};
 
 use super::{Column, Entity, Model, State};
 use crate::{JobId, ResponseId, document};
@@ -13,6 +13,15 @@ use crate::{JobId, ResponseId, document};
 /// Any database error; see [`crate::is_transient`].
 pub async fn find<C: ConnectionTrait>(db: &C, id: JobId) -> Result<Option<Model>, DbErr> {
     Entity::find_by_id(id).one(db).await
+}
+
+/// Reads the job and holds its row until the transaction (from [`crate::begin`]) ends.
+///
+/// # Errors
+///
+/// Any database error; see [`crate::is_transient`].
+pub async fn lock<C: ConnectionTrait>(tx: &C, id: JobId) -> Result<Option<Model>, DbErr> {
+    Entity::find_by_id(id).lock_exclusive().one(tx).await
 }
 
 /// The job that this response belongs to, if we have stored its id.
@@ -63,7 +72,8 @@ pub async fn fresh_document<C: ConnectionTrait>(
     Ok(job.map(|job| (job, document)))
 }
 
-/// Jobs in this state whose row has not changed since `before`, the longest untouched first.
+/// Jobs in this state whose row has not changed since `before`, the longest untouched first;
+/// without those whose message was to be back later.
 ///
 /// # Errors
 ///
@@ -77,6 +87,11 @@ pub async fn stuck<C: ConnectionTrait>(
     Entity::find()
         .filter(Column::State.eq(state))
         .filter(Column::UpdatedAt.lt(before))
+        .filter(
+            Condition::any()
+                .add(Column::DueBackAt.is_null())
+                .add(Column::DueBackAt.lt(before)),
+        )
         .order_by_asc(Column::UpdatedAt)
         .limit(limit)
         .all(db)

@@ -45,8 +45,24 @@ pub async fn resume_failed<C: ConnectionTrait>(
     Ok(resumed.then_some(stood))
 }
 
-/// `submitted | queued → queued` for the next attempt: the response of this one is lost or of no
-/// use. `false` when the job is not at `expected_attempt` any more, so that one of several who
+/// `queued → queued` for the next attempt: nobody knows whether this one arrived, and its webhook
+/// has stayed away. `false` when the job has a response by now, or is not at `expected_attempt` any
+/// more. The money for it must be reserved anew.
+///
+/// # Errors
+///
+/// Any database error; see [`crate::is_transient`].
+pub async fn requeue_unanswered<C: ConnectionTrait>(
+    tx: &C,
+    id: JobId,
+    expected_attempt: i32,
+    now: DateTime<Utc>,
+) -> Result<bool, DbErr> {
+    requeue(tx, id, &[State::Queued], expected_attempt, now).await
+}
+
+/// `submitted | queued → queued` for the next attempt: the response of this one is of no use.
+/// `false` when the job is not at `expected_attempt` any more, so that one of several who
 /// think so starts the next attempt. The money for it must be reserved anew.
 ///
 /// # Errors
@@ -58,6 +74,17 @@ pub async fn requeue_for_attempt<C: ConnectionTrait>(
     expected_attempt: i32,
     now: DateTime<Utc>,
 ) -> Result<bool, DbErr> {
+    let from = [State::Submitted, State::Queued];
+    requeue(tx, id, &from, expected_attempt, now).await
+}
+
+async fn requeue<C: ConnectionTrait>(
+    tx: &C,
+    id: JobId,
+    from: &[State],
+    expected_attempt: i32,
+    now: DateTime<Utc>,
+) -> Result<bool, DbErr> {
     let row = ActiveModel {
         state: Set(State::Queued),
         attempt: Set(expected_attempt + 1),
@@ -66,7 +93,9 @@ pub async fn requeue_for_attempt<C: ConnectionTrait>(
         updated_at: Set(now),
         ..Default::default()
     };
-    let update = change(id, &[State::Submitted, State::Queued], row)
-        .filter(Column::Attempt.eq(expected_attempt));
-    won(tx, update).await
+    won(
+        tx,
+        change(id, from, row).filter(Column::Attempt.eq(expected_attempt)),
+    )
+    .await
 }

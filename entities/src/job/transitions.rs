@@ -205,7 +205,30 @@ pub async fn touch<C: ConnectionTrait>(
     .await
 }
 
-/// Any state that is not an end `→ failed`. Money set aside stays so: whether it was spent is not
+/// Notes that the job's message waits in a lane until `at`, so that the sweeper leaves the job alone
+/// until then.
+///
+/// # Errors
+///
+/// Any database error; see [`crate::is_transient`].
+pub async fn expect_back<C: ConnectionTrait>(
+    db: &C,
+    id: JobId,
+    at: DateTime<Utc>,
+) -> Result<(), DbErr> {
+    let row = ActiveModel {
+        due_back_at: Set(Some(at)),
+        ..Default::default()
+    };
+    Entity::update_many()
+        .set(row)
+        .filter(Column::Id.eq(id))
+        .exec(db)
+        .await?;
+    Ok(())
+}
+
+/// Any state before `documented → failed`. Money set aside stays so: whether it was spent is not
 /// always known.
 ///
 /// # Errors
@@ -217,20 +240,44 @@ pub async fn fail<C: ConnectionTrait>(
     error: &str,
     now: DateTime<Utc>,
 ) -> Result<bool, DbErr> {
+    let from = [
+        State::Queued,
+        State::AwaitingBudget,
+        State::Submitted,
+        State::Completed,
+    ];
+    fail_from(tx, id, &from, error, now).await
+}
+
+/// `queued | awaiting_budget → failed`: it can't be submitted. A job that another message has
+/// submitted meanwhile is left alone.
+///
+/// # Errors
+///
+/// Any database error; see [`crate::is_transient`].
+pub async fn fail_submission<C: ConnectionTrait>(
+    tx: &C,
+    id: JobId,
+    error: &str,
+    now: DateTime<Utc>,
+) -> Result<bool, DbErr> {
+    fail_from(tx, id, &[State::Queued, State::AwaitingBudget], error, now).await
+}
+
+async fn fail_from<C: ConnectionTrait>(
+    tx: &C,
+    id: JobId,
+    from: &[State],
+    error: &str,
+    now: DateTime<Utc>,
+) -> Result<bool, DbErr> {
     let row = ActiveModel {
         state: Set(State::Failed),
         error: Set(Some(error.to_owned())),
         updated_at: Set(now),
         ..Default::default()
     };
-    let open = [
-        State::Queued,
-        State::AwaitingBudget,
-        State::Submitted,
-        State::Completed,
-        State::Documented,
-    ];
-    won(tx, change(id, &open, row)).await
+    won(tx, change(id, from, row)).await
 }
 
 /// `queued | awaiting_budget | submitted → cancelled`. A job whose response is stored has

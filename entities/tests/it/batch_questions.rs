@@ -141,6 +141,14 @@ async fn stale_batches_have_waited_long_for_their_reply(fresh: Fresh) {
     assert_eq!(stale_before(100, 10).await, [staler, stale]);
     assert_eq!(stale_before(100, 1).await, [staler]);
     assert!(stale_before(20, 10).await.is_empty());
+
+    batch::expect_back(&db, staler, at(150)).await.unwrap();
+    assert_eq!(
+        stale_before(100, 10).await,
+        [stale],
+        "its message is due back"
+    );
+    assert_eq!(stale_before(200, 1).await, [staler], "and did not come");
 }
 
 async fn batches_without_an_answer_are_those_since_the_last_one(fresh: Fresh) {

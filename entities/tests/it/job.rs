@@ -19,7 +19,8 @@ on_both_databases!(
     a_webhook_may_be_faster_than_the_answer_to_the_submission,
     what_a_response_cost_is_kept,
     a_result_counts_although_the_budget_was_spent_meanwhile,
-    a_job_fails_from_any_state_but_the_last,
+    a_job_fails_until_it_has_its_document,
+    a_failed_submission_leaves_a_job_alone_that_another_message_has_submitted,
     a_job_is_cancelled_while_there_is_no_response,
     the_first_document_stays,
     a_fresh_document_for_the_same_question_is_found,
@@ -163,7 +164,7 @@ async fn what_a_response_cost_is_kept(fresh: Fresh) {
     assert_eq!((row.total_tokens, row.cost_usd), (Some(79_000), Some(1.25)));
 }
 
-async fn a_job_fails_from_any_state_but_the_last(fresh: Fresh) {
+async fn a_job_fails_until_it_has_its_document(fresh: Fresh) {
     let db = fresh.migrated().await;
     let notified = documented_job(&db, "notified").await;
     job::mark_notified(&db, notified, at(4)).await.unwrap();
@@ -174,8 +175,8 @@ async fn a_job_fails_from_any_state_but_the_last(fresh: Fresh) {
         awaiting_budget_job(&db, "awaiting").await,
         submitted_job(&db, "submitted").await,
         completed_job(&db, "completed").await,
-        documented_job(&db, "documented").await,
     ];
+    let documented = documented_job(&db, "documented").await;
 
     for id in open {
         assert!(job::fail(&db, id, "the reason", at(9)).await.unwrap());
@@ -186,9 +187,21 @@ async fn a_job_fails_from_any_state_but_the_last(fresh: Fresh) {
             (State::Failed, Some("the reason"))
         );
     }
-    for id in [notified, cancelled] {
+    for id in [documented, notified, cancelled] {
         assert!(!job::fail(&db, id, "too late", at(9)).await.unwrap());
     }
+}
+
+async fn a_failed_submission_leaves_a_job_alone_that_another_message_has_submitted(fresh: Fresh) {
+    let db = fresh.migrated().await;
+    let queued = queued_job(&db, "queued").await;
+    let submitted = submitted_job(&db, "submitted").await;
+
+    let fail = async |id| job::fail_submission(&db, id, "the reason", at(9)).await;
+    assert!(fail(queued).await.unwrap());
+    assert!(!fail(submitted).await.unwrap());
+
+    assert_eq!(state_of(&db, submitted).await, State::Submitted);
 }
 
 async fn a_job_is_cancelled_while_there_is_no_response(fresh: Fresh) {
@@ -313,6 +326,11 @@ async fn stuck_jobs_are_told_longest_untouched_first(fresh: Fresh) {
     assert_eq!(stuck(1).await, ["sooner"]);
 
     let sooner = JobId::from_idempotency_key("sooner");
+    job::expect_back(&db, sooner, at(95)).await.unwrap();
+    assert_eq!(stuck(10).await, ["later"], "its message is due back");
+    job::expect_back(&db, sooner, at(80)).await.unwrap();
+    assert_eq!(stuck(1).await, ["sooner"], "and did not come");
+
     let touch = async |state| {
         job::touch(&db, sooner, state, at(90), at(100))
             .await

@@ -50,6 +50,10 @@ async fn migrating_makes_every_table_once(fresh: Fresh) {
         .unwrap();
     entities::reply::Entity::find().one(&db).await.unwrap();
     entities::setting::Entity::find().one(&db).await.unwrap();
+    entities::unclaimed_response::Entity::find()
+        .one(&db)
+        .await
+        .unwrap();
 }
 
 async fn migrators_at_the_same_moment_share_the_work(fresh: Fresh) {

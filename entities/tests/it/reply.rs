@@ -1,16 +1,17 @@
 //! A batch gets one reply, sent once.
 
-use entities::{BatchId, reply};
+use entities::{BatchId, ContactId, reply};
 
 use crate::{
     database::{Fresh, on_both_databases},
-    samples::{ada, at, closed_batch},
+    samples::{ada, at, batch, closed_batch},
 };
 
 on_both_databases!(
     the_first_reply_to_a_batch_stays,
     sending_is_noted_once,
     a_reply_needs_its_batch,
+    a_reply_to_a_later_batch_is_known_to_the_earlier_one,
 );
 
 fn saying(batch_id: BatchId, text: &str) -> reply::NewReply {
@@ -75,4 +76,22 @@ async fn a_reply_needs_its_batch(fresh: Fresh) {
         .unwrap_err();
 
     assert!(!entities::is_transient(&error), "{error}");
+}
+
+async fn a_reply_to_a_later_batch_is_known_to_the_earlier_one(fresh: Fresh) {
+    let db = fresh.migrated().await;
+    let earlier = closed_batch(&db, &ada(), "event 1", 0).await;
+    let later = closed_batch(&db, &ada(), "event 2", 40).await;
+    let of_another = closed_batch(&db, &ContactId::from("bob"), "event 3", 80).await;
+    let exists = async |id| {
+        let batch = batch(&db, id).await;
+        reply::exists_for_newer(&db, &batch).await.unwrap()
+    };
+
+    reply::store(&db, saying(of_another, "Yes.")).await.unwrap();
+    assert!(!exists(earlier).await);
+    reply::store(&db, saying(later, "Yes.")).await.unwrap();
+
+    assert!(exists(earlier).await);
+    assert!(!exists(later).await, "it is the latest one");
 }

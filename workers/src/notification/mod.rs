@@ -24,6 +24,7 @@ use serde_json::{Value, json};
 use crate::halt::{
     Halt, Handled, give_up, not_there, retry_later, settled, unavailable, unless_paused,
 };
+use crate::research::submission::expect_back;
 
 /// After this time no note or news that was started can still be on its way.
 const IN_FLIGHT: TimeDelta = TimeDelta::seconds(45);
@@ -40,8 +41,12 @@ pub(crate) struct Notification {
 }
 
 impl Handler for Notification {
-    async fn handle(&self, event: &Envelope, _: Attempt) -> Verdict {
-        settled(&self.db, self.notify(event).await).await
+    async fn handle(&self, event: &Envelope, attempt: Attempt) -> Verdict {
+        let verdict = settled(&self.db, self.notify(event).await).await;
+        let data = event.data::<DocumentCreated>().ok();
+        let job = data.map(|data| JobId(data.job_id));
+        expect_back(&self.db, job, event, &verdict, attempt).await;
+        verdict
     }
 
     async fn give_up(
@@ -117,9 +122,16 @@ impl Notification {
             ),
             _ => (Ok(()), Ok(())),
         };
-        told?;
-        updated?;
-        noted?;
+        // One that can still succeed comes first: parking would end its attempts too.
+        let mut halts = Vec::from_iter(
+            [told.err(), updated.err(), noted.err()]
+                .into_iter()
+                .flatten(),
+        );
+        halts.sort_by_key(Halt::is_final);
+        if let Some(first) = halts.into_iter().next() {
+            return Err(first);
+        }
         job::mark_notified(&self.db, job_id, crate::time::now()).await?;
         Ok(Verdict::Done(Vec::new()))
     }

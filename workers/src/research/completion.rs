@@ -1,7 +1,7 @@
 //! Fetches what OpenAI has finished and makes the document.
 //!
-//! Reads `research.completion`: OpenAI's webhooks, and the watch tokens that ask when a webhook
-//! stays away. Writes the job (the raw response before anything else: OpenAI deletes its copy), the
+//! Reads `research.completion`: OpenAI's webhooks, the watch tokens that ask when a webhook stays
+//! away, and the questions of `adoption.rs`. Writes the job (the raw response before anything else: OpenAI deletes its copy), the
 //! document and its effect. Running it twice finds the response stored and the document made. A
 //! parked message means that OpenAI or Google refused; a replay goes on from where it stood.
 
@@ -14,18 +14,18 @@ use clients::openai::{FetchedResponse, Response, ResponseStatus};
 use clients::{ErrorKind, Provider};
 use crash_points::crash_point;
 use entities::job::{self, Completion, State};
-use entities::{JobId, ResponseId, document, effect, processed_event};
+use entities::{JobId, ResponseId, document, processed_event, unclaimed_response};
 use messages::{Envelope, ResearchSubmitted, ResponseEnded, event_type};
-use sea_orm::DatabaseConnection;
-use serde_json::json;
+use sea_orm::{DatabaseConnection, DbErr};
 use tracing::Instrument as _;
 
 use super::document::{Documents, nothing_usable};
 use super::result::Research;
-use super::submission::{SUBMISSION_LIMIT, effect_key};
+use super::submission::{SUBMISSION_LIMIT, cancel_other, expect_back, news_of_failure};
 use crate::follow_ups::{document_created, research_failed, resume_job, watch};
 use crate::halt::{Halt, Handled, give_up, ready, settled, unavailable};
 use crate::prices::Prices;
+use crate::sweeper::count_found;
 
 const CONSUMER: &str = "research.completion";
 
@@ -43,13 +43,25 @@ pub(crate) struct CompletionWorker {
     pub(crate) prices: Arc<Prices>,
     /// How long the watch waits before it asks again.
     pub(crate) watch: Duration,
+    /// How long a submission of unknown outcome waits for its webhook.
+    pub(crate) resubmit: Duration,
     /// A job that costs more, in US dollars, is worth a warning.
     pub(crate) cost_alert_usd: Option<f64>,
 }
 
 impl Handler for CompletionWorker {
-    async fn handle(&self, event: &Envelope, _: Attempt) -> Verdict {
-        settled(&self.db, self.complete(event).await).await
+    async fn handle(&self, event: &Envelope, attempt: Attempt) -> Verdict {
+        let handled = match event.event_type.as_str() {
+            event_type::RESUBMISSION_DUE => self.resubmission_due(event, attempt).await,
+            _ => self.complete(event, attempt.replayed).await,
+        };
+        let verdict = settled(&self.db, handled).await;
+        if verdict.away_for(attempt, &event.id).is_some()
+            && let Ok(Some(job)) = self.job_of(event).await
+        {
+            expect_back(&self.db, Some(job.id), event, &verdict, attempt).await;
+        }
+        verdict
     }
 
     async fn give_up(
@@ -58,22 +70,15 @@ impl Handler for CompletionWorker {
         failure: &Failure,
     ) -> Result<Vec<Outgoing>, Unavailable> {
         let failed = async {
-            let response_id = response_of(event).ok();
-            let job = match (&response_id, event.data::<ResearchSubmitted>()) {
-                (_, Ok(token)) => job::find(&self.db, JobId(token.job_id)).await?,
-                (Some(id), Err(_)) => job::find_by_response(&self.db, id).await?,
-                (None, Err(_)) => None,
-            };
-            let Some(job) = job else {
+            let Some(job) = self.job_of(event).await? else {
                 return Ok(Vec::new());
             };
             let error = format!("{}: {}", failure.reason, failure.detail);
             job::fail(&self.db, job.id, &error, crate::time::now()).await?;
-            Ok(vec![research_failed(job.id, &failure.detail)])
+            let job = job::find(&self.db, job.id).await?;
+            Ok(news_of_failure(job, failure))
         };
-        failed
-            .await
-            .map_err(|error: sea_orm::DbErr| unavailable(&error))
+        failed.await.map_err(|error: DbErr| unavailable(&error))
     }
 }
 
@@ -89,7 +94,22 @@ fn response_of(event: &Envelope) -> Result<ResponseId, Halt> {
 }
 
 impl CompletionWorker {
-    async fn complete(&self, event: &Envelope) -> Handled {
+    /// The job that an event of this queue is about, where it is known. A question about a
+    /// resubmission decides nothing but that, so it is about none.
+    async fn job_of(&self, event: &Envelope) -> Result<Option<job::Model>, DbErr> {
+        if event.event_type == event_type::RESUBMISSION_DUE {
+            return Ok(None);
+        }
+        if let Ok(token) = event.data::<ResearchSubmitted>() {
+            return job::find(&self.db, JobId(token.job_id)).await;
+        }
+        match response_of(event) {
+            Ok(response_id) => job::find_by_response(&self.db, &response_id).await,
+            Err(_) => Ok(None),
+        }
+    }
+
+    async fn complete(&self, event: &Envelope, replayed: bool) -> Handled {
         let response_id = response_of(event)?;
         let is_watch = event.event_type == event_type::RESEARCH_SUBMITTED;
         if !is_watch {
@@ -97,6 +117,10 @@ impl CompletionWorker {
         }
         let known = job::find_by_response(&self.db, &response_id).await?;
         let (job, fetched) = match known {
+            // The watch of a job that was given up: a person replays what is parked.
+            Some(job) if is_watch && job.state == State::Failed && !replayed => {
+                return Ok(Verdict::Skipped("failed_before"));
+            }
             Some(job) => (job, None),
             // The watch of a response that its job has given up, for a later one.
             None if is_watch => return Ok(Verdict::Skipped("response_replaced")),
@@ -110,78 +134,25 @@ impl CompletionWorker {
             tracing::info_span!("complete research", job.id = %job.id, response.id = %response_id);
         trace::continue_trace(&span, job.traceparent.as_deref());
         trace::link_trace(&span, event.traceparent.as_deref());
-        self.advance(job, response_id, fetched)
+        let (job_id, waited) = (job.id, job.state == State::Submitted);
+        let advanced = self
+            .advance(job, response_id.clone(), fetched)
             .instrument(span)
-            .await
-    }
-
-    /// A response that no job knows: its webhook came before its id was stored, or the worker died
-    /// in between. It carries our job id.
-    async fn adopt(
-        &self,
-        response_id: &ResponseId,
-    ) -> Result<Result<(job::Model, Option<FetchedResponse>), Verdict>, Halt> {
-        let fetched = match self
-            .openai()
-            .await?
-            .fetch_response(response_id.as_str())
-            .await
-        {
-            Ok(fetched) => fetched,
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                return Ok(Err(Verdict::Skipped("response_of_somebody_else")));
-            }
-            Err(error) => return Err(error.into()),
-        };
-        let job_id = fetched
-            .response
-            .metadata
-            .get("job_id")
-            .and_then(|id| id.parse::<JobId>().ok());
-        let job = match job_id {
-            Some(id) => job::find(&self.db, id).await?,
-            None => None,
-        };
-        let Some(job) = job else {
-            return Ok(Err(Verdict::Skipped("response_of_somebody_else")));
-        };
-        // A response that the job has given up is of use only if it holds a result after all.
-        let complete = fetched.response.status == ResponseStatus::Completed;
-        if !complete && self.was_replaced(&job, response_id).await? {
-            // The worker that gave it up may have died before it said so.
-            return Ok(Err(match job.state {
-                State::Queued => Verdict::Duplicate(vec![resume_job(&job)]),
-                _ => Verdict::Skipped("response_replaced"),
-            }));
-        }
-        let result = json!({"response_id": response_id.as_str()});
-        effect::finish(
-            &self.db,
-            &effect_key(job.id, job.attempt),
-            result,
-            crate::time::now(),
-        )
-        .await?;
-        tracing::info!(job.id = %job.id, response.id = %response_id, "Adopted a response by the job id that it carries.");
-        Ok(Ok((job, Some(fetched))))
-    }
-
-    /// Whether the job has another response now, or had this one in an earlier attempt.
-    async fn was_replaced(&self, job: &job::Model, response_id: &ResponseId) -> Result<bool, Halt> {
-        if job.response_id.is_some() {
-            return Ok(true);
-        }
-        for attempt in 1..job.attempt {
-            let earlier = effect::find(&self.db, &effect_key(job.id, attempt)).await?;
-            let result = earlier.and_then(|effect| effect.result).unwrap_or_default();
-            if result["response_id"] == response_id.as_str() {
-                return Ok(true);
+            .await?;
+        if is_watch && waited {
+            let job = job::find(&self.db, job_id).await?;
+            if job.is_some_and(|job| job.state != State::Submitted) {
+                count_found("webhook", 1);
             }
         }
-        Ok(false)
+        if !is_watch {
+            unclaimed_response::settle(&self.db, &response_id).await?;
+        }
+        Ok(advanced)
     }
 
-    async fn advance(
+    /// Drives the job on with what is known of its response.
+    pub(super) async fn advance(
         &self,
         mut job: job::Model,
         response_id: ResponseId,
@@ -329,8 +300,10 @@ impl CompletionWorker {
         };
         let first = job::mark_completed(&self.db, job.id, &completion, crate::time::now()).await?;
         crash_point!("research.completion.response_stored");
-        if let (true, Some(other)) = (first, other) {
-            self.cancel_other(&other).await;
+        if let (true, Some(other)) = (first, other)
+            && let Ok(openai) = self.openai().await
+        {
+            cancel_other(openai, &other).await;
         }
         if let (Some(cost), Some(limit)) = (cost_usd, self.cost_alert_usd)
             && cost > limit
@@ -345,26 +318,6 @@ impl CompletionWorker {
             State::Completed => self.document(job).await,
             State::Documented => Ok(Verdict::Duplicate(vec![document_created(job.id)])),
             _ => Ok(Verdict::Duplicate(Vec::new())),
-        }
-    }
-
-    /// A second submission of the same job, made when the first one's outcome was not known, costs
-    /// money as long as it runs.
-    async fn cancel_other(&self, response_id: &ResponseId) {
-        let cancelled = match self.openai().await {
-            Ok(openai) => openai
-                .cancel_response(response_id.as_str())
-                .await
-                .map(|_| ()),
-            Err(_) => return,
-        };
-        match cancelled {
-            Ok(()) => {
-                tracing::info!(response.id = %response_id, "Cancelled the job's other response.");
-            }
-            Err(error) => {
-                tracing::warn!(response.id = %response_id, %error, "The job's other response could not be cancelled.");
-            }
         }
     }
 
@@ -418,7 +371,7 @@ impl CompletionWorker {
         Ok(Verdict::Done(vec![research_failed(job.id, detail)]))
     }
 
-    async fn openai(&self) -> Result<&clients::openai::Client, Halt> {
+    pub(super) async fn openai(&self) -> Result<&clients::openai::Client, Halt> {
         ready(&self.db, Provider::OpenAi, self.openai.as_ref()).await
     }
 }

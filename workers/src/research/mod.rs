@@ -1,5 +1,6 @@
 //! The research flow: a deal or a request becomes a job, a background response, a document.
 
+mod adoption;
 pub(crate) mod completion;
 pub(crate) mod document;
 pub(crate) mod input;

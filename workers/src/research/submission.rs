@@ -2,8 +2,8 @@
 //!
 //! Reads `research.submission`. Writes the job and the effect `research:<job>:submit:<attempt>`.
 //! Creation at OpenAI is not idempotent and costs dollars: after an unknown outcome the job waits
-//! for the webhook that carries its `metadata.job_id` before it is submitted again. A parked
-//! message means that OpenAI or HubSpot refused; its job is marked failed, and a replay goes on
+//! for the webhook that carries its `metadata.job_id`, and only `adoption.rs`, which sees the webhooks
+//! that have come, lets it be submitted again. A parked message means that OpenAI or HubSpot refused; its job is marked failed, and a replay goes on
 //! from where it stood.
 
 use std::collections::BTreeMap;
@@ -21,17 +21,25 @@ use messages::{BudgetExceeded, DealStageChanged, Envelope, ResearchRequested, ev
 use sea_orm::DatabaseConnection;
 use serde_json::{Value, json};
 
-use super::input;
+use super::{adoption, input};
 use crate::follow_ups::{
-    budget_exceeded, document_created, research_failed, resume_job_later, watch,
+    budget_exceeded, document_created, is_resume, research_failed, resubmission_due,
+    resume_job_later, watch,
 };
 use crate::halt::{Halt, Handled, give_up, ready, reason, settled, unauthorized, unavailable};
 use crate::prices::Prices;
 
 const CONSUMER: &str = "research.submission";
 
+/// The names under which a response carries its job and which submission of it this is.
+pub(super) const JOB_ID: &str = "job_id";
+pub(super) const ATTEMPT: &str = "attempt";
+
 /// How often a job whose submissions had no known outcome, or that failed at OpenAI, is submitted.
 pub(crate) const SUBMISSION_LIMIT: i32 = 3;
+
+/// How soon a job asks again whether it may be submitted again, if the first question was lost.
+const ASK_AGAIN: Duration = Duration::from_secs(120);
 
 /// How often a job that waits for the budget looks again.
 const BUDGET_WAIT: Duration = Duration::from_secs(600);
@@ -76,8 +84,15 @@ pub(crate) struct Submission {
 }
 
 impl Handler for Submission {
-    async fn handle(&self, event: &Envelope, _: Attempt) -> Verdict {
-        settled(&self.db, self.submit(event).await).await
+    async fn handle(&self, event: &Envelope, attempt: Attempt) -> Verdict {
+        let origin = match (attempt.replayed, is_resume(event)) {
+            (true, _) => Origin::ParkingLot,
+            (false, true) => Origin::Ourselves,
+            (false, false) => Origin::Sender,
+        };
+        let verdict = settled(&self.db, self.submit(event, origin).await).await;
+        expect_back(&self.db, job_of(event), event, &verdict, attempt).await;
+        verdict
     }
 
     async fn give_up(
@@ -89,11 +104,25 @@ impl Handler for Submission {
             return Ok(Vec::new());
         };
         let error = format!("{}: {}", failure.reason, failure.detail);
-        job::fail(&self.db, job_id, &error, crate::time::now())
-            .await
-            .map_err(|error| unavailable(&error))?;
-        Ok(vec![research_failed(job_id, &failure.detail)])
+        let failed = async {
+            job::fail_submission(&self.db, job_id, &error, crate::time::now()).await?;
+            job::find(&self.db, job_id).await
+        };
+        let job = failed.await.map_err(|error| unavailable(&error))?;
+        Ok(news_of_failure(job, failure))
     }
+}
+
+/// Where a message came from: what it may do with a job that has failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// From outside, for the first time or again: the job goes on, and is submitted once more only if
+    /// no submission of it may be running.
+    Sender,
+    /// From a parking lot, by a person's hand: the job goes on.
+    ParkingLot,
+    /// We sent it to drive the job on, before it failed: nothing.
+    Ourselves,
 }
 
 /// The job that an event of this queue is about.
@@ -109,7 +138,7 @@ fn job_of(event: &Envelope) -> Option<JobId> {
 }
 
 impl Submission {
-    async fn submit(&self, event: &Envelope) -> Handled {
+    async fn submit(&self, event: &Envelope, origin: Origin) -> Handled {
         let now = crate::time::now();
         let (new_job, first_input) = if event.event_type == event_type::DEAL_STAGE_CHANGED {
             let data: DealStageChanged = event.data()?;
@@ -132,21 +161,24 @@ impl Submission {
         }
         tx.commit().await?;
         crash_point!("research.submission.job_stored");
-        self.advance(job_id).await
+        self.advance(job_id, origin).await
     }
 
     /// Drives the job on from where it stands.
-    async fn advance(&self, job_id: JobId) -> Handled {
+    async fn advance(&self, job_id: JobId, origin: Origin) -> Handled {
         let now = crate::time::now();
         let Some(mut job) = job::find(&self.db, job_id).await? else {
             return Ok(Verdict::Skipped("unknown_job"));
         };
         if job.state == State::Failed {
+            if origin == Origin::Ourselves {
+                return Ok(Verdict::Skipped("failed_before"));
+            }
             let tx = entities::begin(&self.db).await?;
             let resumed = job::resume_failed(&tx, job_id, now).await?;
             // A replay is a person's word that it may be submitted once more, whatever became of
-            // the submissions before.
-            if resumed == Some(State::Queued) {
+            // the submissions before. A sender's repeat is not.
+            if origin == Origin::ParkingLot && resumed == Some(State::Queued) {
                 job::requeue_for_attempt(&tx, job_id, job.attempt, now).await?;
             }
             tx.commit().await?;
@@ -174,16 +206,19 @@ impl Submission {
             self.enrich(&job).await?;
             job = job::find(&self.db, job_id).await?.unwrap_or(job);
         }
-        if let Some(reused) = self.reuse(&job, now).await? {
-            return Ok(reused);
-        }
         let question = input::question(job.input.as_ref().unwrap_or(&Value::Null), now);
-        // A submission that has begun may have spent its money already.
+        // A submission that has begun may have spent its money already; its outcome is worth
+        // waiting for.
         let begun = effect::find(&self.db, &effect_key(job.id, job.attempt))
             .await?
             .is_some();
-        if !begun && let Some(waiting) = self.reserve(&job, &question, now).await? {
-            return Ok(waiting);
+        if !begun {
+            if let Some(reused) = self.reuse(&job, now).await? {
+                return Ok(reused);
+            }
+            if let Some(waiting) = self.reserve(&job, &question, now).await? {
+                return Ok(waiting);
+            }
         }
         self.submit_once(&job, question).await
     }
@@ -207,7 +242,8 @@ impl Submission {
         }
         let since = now - self.settings.cache;
         let tx = entities::begin(&self.db).await?;
-        // A submission of this job may be running; its outcome is worth waiting for.
+        job::lock(&tx, job.id).await?;
+        // Another message of this job may have begun to submit it.
         if effect::find(&tx, &effect_key(job.id, job.attempt))
             .await?
             .is_some()
@@ -267,7 +303,18 @@ impl Submission {
         let openai = ready(&self.db, Provider::OpenAi, self.openai.as_ref()).await?;
         let key = effect_key(job.id, job.attempt);
         let since = crate::time::now();
-        match effect::start(&self.db, &key, since).await? {
+        let tx = entities::begin(&self.db).await?;
+        let current = job::lock(&tx, job.id).await?;
+        let still_waits = |current: &job::Model| {
+            current.attempt == job.attempt
+                && matches!(current.state, State::Queued | State::AwaitingBudget)
+        };
+        if !current.as_ref().is_some_and(still_waits) {
+            return Ok(Verdict::Skipped("moved_on"));
+        }
+        let start = effect::start(&tx, &key, since).await?;
+        tx.commit().await?;
+        match start {
             effect::Start::Fresh => {}
             effect::Start::Started { since } => return self.outcome_unknown(job, since).await,
             effect::Start::Done { result } => {
@@ -303,7 +350,10 @@ impl Submission {
             effort: self.settings.effort.clone(),
             max_tool_calls: self.settings.max_tool_calls,
             max_output_tokens: self.settings.max_output_tokens,
-            metadata: BTreeMap::from([("job_id".to_owned(), job.id.to_string())]),
+            metadata: BTreeMap::from([
+                (JOB_ID.to_owned(), job.id.to_string()),
+                (ATTEMPT.to_owned(), job.attempt.to_string()),
+            ]),
         };
         crash_point!("research.submission.started");
         let submitted = openai.submit_research(&request).await;
@@ -337,7 +387,16 @@ impl Submission {
         let result = json!({"response_id": response_id.as_str()});
         effect::finish(&tx, &effect_key(job.id, job.attempt), result, now).await?;
         job::mark_submitted(&tx, job.id, response_id, &self.settings.model, now).await?;
+        let current = job::find(&tx, job.id).await?;
         tx.commit().await?;
+        let known = current.and_then(|job| job.response_id);
+        if known.as_ref().is_some_and(|known| known != response_id) {
+            // An earlier submission's webhook came while this one was under way.
+            if let Some(openai) = &self.openai {
+                cancel_other(openai, response_id).await;
+            }
+            return Ok(Verdict::Skipped("another_response_was_faster"));
+        }
         Ok(Verdict::Done(vec![watch(
             job.id,
             response_id,
@@ -347,6 +406,7 @@ impl Submission {
 
     /// A submission was started at `since` and may be running at OpenAI. There is no list of
     /// responses to look through: its webhook, which carries our job id, is the only news of it.
+    /// When it has had its time, whoever reads the webhooks is asked.
     async fn outcome_unknown(&self, job: &job::Model, since: DateTime<Utc>) -> Handled {
         let waited = (crate::time::now() - since).to_std().unwrap_or_default();
         if let Some(left) = self
@@ -360,15 +420,51 @@ impl Submission {
                 delay: left,
             });
         }
-        if job.attempt >= SUBMISSION_LIMIT {
+        if job.attempt >= SUBMISSION_LIMIT && adoption::was_asked(&self.db, job).await? {
             let detail = format!("{} submissions to OpenAI had no known outcome", job.attempt);
             return Ok(give_up("submission_outcome_unknown", detail));
         }
-        job::requeue_for_attempt(&self.db, job.id, job.attempt, crate::time::now()).await?;
-        Ok(Verdict::Snooze {
-            reason: "submitting_again",
-            delay: Duration::from_secs(1),
-        })
+        Ok(Verdict::Done(vec![
+            resubmission_due(job),
+            resume_job_later(job, ASK_AGAIN),
+        ]))
+    }
+}
+
+/// Notes when the message of a job that waits in a lane will be back. A note that fails costs the
+/// sweeper a needless look.
+pub(crate) async fn expect_back(
+    db: &DatabaseConnection,
+    job: Option<JobId>,
+    event: &Envelope,
+    verdict: &Verdict,
+    attempt: Attempt,
+) {
+    let (Some(job), Some(away)) = (job, verdict.away_for(attempt, &event.id)) else {
+        return;
+    };
+    if let Err(error) = job::expect_back(db, job, crate::time::now() + away).await {
+        tracing::warn!(job.id = %job, %error, "It could not be noted that the job's message waits.");
+    }
+}
+
+/// What people are told of a job that has failed; nothing where another message has driven it on.
+pub(super) fn news_of_failure(job: Option<job::Model>, failure: &Failure) -> Vec<Outgoing> {
+    let failed = job.filter(|job| job.state == State::Failed);
+    let news = failed.map(|job| research_failed(job.id, &failure.detail));
+    news.into_iter().collect()
+}
+
+/// A second submission of the same job, made when the first one's outcome was not known, costs
+/// money as long as it runs.
+pub(super) async fn cancel_other(openai: &clients::openai::Client, response_id: &ResponseId) {
+    match openai.cancel_response(response_id.as_str()).await {
+        Ok(_) => {
+            tracing::info!(response.id = %response_id, "Cancelled the job's other response.");
+        }
+        Err(error) => {
+            tracing::warn!(response.id = %response_id, %error, "The job's other response could not be cancelled.");
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use clients::highlevel::Channel;
 use clients::{ErrorKind, Provider, Reason};
 use crash_points::crash_point;
 use entities::batch::{self, ClosedBy, Outcome, State};
-use entities::{contact, effect, message};
+use entities::{contact, effect, message, reply};
 use sea_orm::{ConnectionTrait, DbErr};
 
 use super::Reply;
@@ -132,6 +132,10 @@ async fn reason_now<C: ConnectionTrait>(
     let talkative = batch.closed_by == Some(ClosedBy::Deadline);
     if !talkative && batch::exists_newer(db, batch).await? {
         return Ok(Some((Outcome::Superseded, "contact_wrote_again")));
+    }
+    // While this batch had failed, a later one may have taken its messages over.
+    if talkative && reply::exists_for_newer(db, batch).await? {
+        return Ok(Some((Outcome::Superseded, "answered_by_next_batch")));
     }
     Ok(None)
 }

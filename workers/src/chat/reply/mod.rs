@@ -16,16 +16,18 @@ pub(crate) mod links;
 mod send;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use broker::{Attempt, Failure, Handler, Outgoing, Unavailable, Verdict};
 use clients::Provider;
 use clients::highlevel::Channel;
 use entities::batch::{self, Outcome, State};
-use entities::{BatchId, ContactId, reply};
+use entities::{BatchId, ContactId, contact, effect, reply};
 use messages::{BatchClosed, Envelope};
 use sea_orm::DatabaseConnection;
+use tracing::warn;
 
-use self::claim::Claim;
+use self::claim::{Claim, effect_key};
 pub(crate) use self::send::IN_FLIGHT;
 use crate::follow_ups::reply_failed;
 use crate::halt::{Halt, Handled, configured, settled, unavailable};
@@ -76,8 +78,10 @@ pub(crate) struct Reply {
 }
 
 impl Handler for Reply {
-    async fn handle(&self, event: &Envelope, _: Attempt) -> Verdict {
-        settled(&self.db, self.reply(event).await).await
+    async fn handle(&self, event: &Envelope, attempt: Attempt) -> Verdict {
+        let verdict = settled(&self.db, self.reply(event).await).await;
+        self.expect_back(event, &verdict, attempt).await;
+        verdict
     }
 
     async fn give_up(
@@ -89,20 +93,18 @@ impl Handler for Reply {
             return Ok(Vec::new());
         };
         let batch_id = BatchId(data.batch_id);
-        batch::finish(
-            &self.db,
-            batch_id,
-            Outcome::Failed,
-            Some(failure.reason),
-            crate::time::now(),
-        )
-        .await
-        .map_err(|error| unavailable(&error))?;
-        Ok(vec![reply_failed(
-            &ContactId(data.contact_id),
-            batch_id,
-            &failure.detail,
-        )])
+        let failed = async {
+            let reason = Some(failure.reason);
+            let now = crate::time::now();
+            batch::finish(&self.db, batch_id, Outcome::Failed, reason, now).await?;
+            batch::find(&self.db, batch_id).await
+        };
+        let batch = failed.await.map_err(|error| unavailable(&error))?;
+        // A later batch may have found out meanwhile that the reply had reached the contact.
+        let failed = batch.filter(|batch| batch.state == State::Failed);
+        let contact = ContactId(data.contact_id);
+        let news = failed.map(|batch| reply_failed(&contact, batch.id, &failure.detail));
+        Ok(news.into_iter().collect())
     }
 }
 
@@ -157,17 +159,34 @@ impl Reply {
         }
     }
 
-    /// Ends the batch without a reply. The reason says why in the batch's row and in the log.
+    /// Ends the batch without a reply, unless somebody has begun to send one. The reason says why in
+    /// the batch's row and in the log.
     async fn end(&self, batch: &batch::Model, outcome: Outcome, reason: &'static str) -> Handled {
-        batch::finish(
-            &self.db,
-            batch.id,
-            outcome,
-            Some(reason),
-            crate::time::now(),
-        )
-        .await?;
+        let tx = entities::begin(&self.db).await?;
+        contact::lock(&tx, &batch.contact_id).await?;
+        if effect::find(&tx, &effect_key(batch.id)).await?.is_some() {
+            return Ok(Verdict::Snooze {
+                reason: "reply_may_be_on_its_way",
+                delay: Duration::from_secs(1),
+            });
+        }
+        batch::finish(&tx, batch.id, outcome, Some(reason), crate::time::now()).await?;
+        tx.commit().await?;
         Ok(Verdict::Skipped(reason))
+    }
+
+    /// Notes when the message of a batch that waits in a lane will be back. A note that fails costs
+    /// the sweeper a needless look.
+    async fn expect_back(&self, event: &Envelope, verdict: &Verdict, attempt: Attempt) {
+        let away = verdict.away_for(attempt, &event.id);
+        let (Ok(data), Some(away)) = (event.data::<BatchClosed>(), away) else {
+            return;
+        };
+        let back_at = crate::time::now() + away;
+        let noted = batch::expect_back(&self.db, BatchId(data.batch_id), back_at).await;
+        if let Err(error) = noted {
+            warn!(batch.id = %data.batch_id, %error, "It could not be noted that the batch's message waits.");
+        }
     }
 
     fn highlevel(&self) -> Result<&clients::highlevel::Client, Halt> {
