@@ -9,6 +9,7 @@
 //! - [`schedule`]: which event and which fault happens when
 //! - [`World`]: everything that runs, and how it is killed and started again
 //! - [`events`], [`faults`]: carry the schedule out; [`relay`], [`proxy`]: what stands between the parts
+//! - [`crash_points`]: the other kind of run, one death at each named point
 //! - [`settle`]: waits until nothing moves any more
 //! - [`evidence`]: what everybody outside saw; [`account`]: what that means
 //! - [`books`]: what Millrace says itself
@@ -17,6 +18,7 @@
 pub mod account;
 pub mod books;
 mod broker;
+pub mod crash_points;
 pub mod events;
 pub mod evidence;
 pub mod faults;

@@ -2,14 +2,22 @@
 
 use std::process::ExitCode;
 
-use chaos::{Options, run};
+use chaos::{Options, crash_points, run};
 use clap::Parser as _;
 use tokio::signal::unix::{SignalKind, signal};
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    let options = Options::parse();
+    let running = async {
+        if options.crash_points {
+            crash_points::walk(options).await
+        } else {
+            run(options).await
+        }
+    };
     let done = tokio::select! {
-        done = run(Options::parse()) => done,
+        done = running => done,
         // Everything that was started ends with what is dropped here.
         () = interrupted() => Err(anyhow::anyhow!("interrupted")),
     };

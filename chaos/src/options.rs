@@ -26,6 +26,12 @@ pub struct Options {
     /// Three RabbitMQ nodes in place of one; any of them is killed and comes back.
     #[arg(long)]
     pub cluster: bool,
+    /// In place of a schedule of faults: each program dies once at each of its named points.
+    #[arg(long)]
+    pub crash_points: bool,
+    /// With --crash-points: at the first, second, ... passage of each point, up to this one.
+    #[arg(long, default_value_t = 1)]
+    pub times: u32,
     /// How long to wait for quiet at the end, in seconds.
     #[arg(long, default_value_t = 600)]
     pub settle: u64,
