@@ -159,6 +159,14 @@ impl Outgoing {
         if let Some(event_type) = short(self.event_type.as_deref()) {
             properties = properties.with_type(event_type.into());
         }
+        if let Some(lane) = self.lane {
+            // The lane's own time, once more: RabbitMQ 3.10 may take the first message of a queue that
+            // has just been declared before it knows the queue's TTL. Without a time of its own that
+            // message would stay at the head for ever, and all others behind it. What leaves the lane
+            // has no expiration any more.
+            let milliseconds = lane.delay().as_millis().to_string();
+            properties = properties.with_expiration(milliseconds.into());
+        }
         properties
     }
 }

@@ -108,6 +108,23 @@ async fn a_lane_is_declared_on_first_use_delays_and_hands_over_to_the_named_queu
     );
 }
 
+/// RabbitMQ 3.10 may take the first message of a new lane before it knows the lane's TTL.
+#[tokio::test(flavor = "multi_thread")]
+async fn in_a_lane_a_message_has_a_time_of_its_own_and_none_after_it() {
+    let stage = Stage::start().await;
+    let waiting = Outgoing::delayed(Lane::seconds(300), QUEUE, event("waiting"));
+    stage.publisher.publish(&waiting).await.unwrap();
+    let taken = stage.take(&Lane::seconds(300).name()).await;
+    let time = taken.properties.expiration().as_ref();
+    assert_eq!(time.map(lapin::types::ShortString::as_str), Some("300000"));
+
+    let due = Outgoing::delayed(Lane::seconds(1), QUEUE, event("due"));
+    stage.publisher.publish(&due).await.unwrap();
+    let taken = stage.take(QUEUE.name()).await;
+    assert_eq!(taken.id(), "due");
+    assert!(taken.properties.expiration().is_none());
+}
+
 /// With one TTL for each lane, nothing waits behind a slower message.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_short_delay_does_not_wait_behind_a_long_one() {
