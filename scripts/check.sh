@@ -69,8 +69,15 @@ run_tests() {
         build_programs # the end-to-end tests run them
     fi
     if cargo nextest --version >/dev/null 2>&1; then
+        local profile=${CI:+ci}
+        if has_rabbitmq; then
+            export ERL_EPMD_PORT=${epmd_port:-4369} # the port mapper of the private node serves theirs too
+        else
+            profile=without-nodes
+            note "RabbitMQ is not installed here: tests that kill and block nodes of their own are left out"
+        fi
         step "Testing: cargo nextest run ${arguments[*]}"
-        cargo nextest run ${CI:+--profile ci} "${arguments[@]}" || status=$?
+        cargo nextest run --profile "${profile:-default}" "${arguments[@]}" || status=$?
     else
         note "cargo-nextest is not installed, so cargo test runs them: slower, and without its time limits"
         step "Testing: cargo test ${arguments[*]}"

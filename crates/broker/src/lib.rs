@@ -16,6 +16,7 @@ mod declare;
 mod delivery;
 mod depths;
 mod expiry;
+mod isolation;
 mod live;
 mod outcome;
 mod outgoing;

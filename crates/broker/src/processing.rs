@@ -18,6 +18,7 @@ use crate::call::{CallError, guarded};
 use crate::connection::{Backoff, chain};
 use crate::consumer::{ConsumerSettings, Handler, WATCH_INTERVAL};
 use crate::delivery::{ATTEMPT, Attempt, FIRST_SEEN};
+use crate::isolation;
 use crate::outcome::{Metrics, Outcome};
 use crate::outgoing::{Original, Outgoing};
 use crate::parking::parked;
@@ -55,6 +56,7 @@ impl<H: Handler> Worker<H> {
         let Ok(_place) = self.places.acquire().await else {
             return; // the semaphore is never closed
         };
+        let _turn = isolation::turn(&delivery).await;
         if !channel.status().connected() {
             return; // no longer ours: the broker hands it out again
         }

@@ -8,6 +8,9 @@ use uuid::Uuid;
 
 use crate::http::request;
 
+/// The virtual host `/`, as it stands in addresses.
+const DEFAULT: &str = "%2F";
+
 /// An empty virtual host on the RabbitMQ named by `AMQP_URL` and `AMQP_MANAGEMENT_URL`; deleted
 /// with everything in it when this is dropped.
 pub struct Broker {
@@ -37,6 +40,16 @@ impl Broker {
         let path = format!("/api/permissions/{}/{user}", broker.virtual_host);
         broker.expect("PUT", &path, permissions);
         broker
+    }
+
+    /// The virtual host that a node of the test's own comes with.
+    pub(crate) fn of_node(mut amqp: Url, management: Url) -> Self {
+        amqp.set_path(DEFAULT);
+        Self {
+            amqp,
+            management,
+            virtual_host: DEFAULT.to_owned(),
+        }
     }
 
     /// The address of the virtual host, as `AMQP_URL` takes it.
@@ -174,7 +187,7 @@ impl Broker {
 
 impl Drop for Broker {
     fn drop(&mut self) {
-        if !std::thread::panicking() {
+        if !std::thread::panicking() && self.virtual_host != DEFAULT {
             request(
                 "DELETE",
                 &self.address(&format!("/api/vhosts/{}", self.virtual_host)),

@@ -7,6 +7,12 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use url::Url;
 
+/// Whether anybody listens there.
+pub(crate) fn answers(url: &Url) -> bool {
+    let addresses = url.socket_addrs(|| None).unwrap_or_default();
+    TcpStream::connect(addresses.as_slice()).is_ok()
+}
+
 /// Sends a request with basic authentication from the address and returns status and body.
 ///
 /// # Panics

@@ -8,10 +8,12 @@
 mod broker;
 mod database;
 mod http;
+mod node;
 mod tls;
 mod wait;
 
 pub use self::broker::Broker;
 pub use database::Database;
+pub use node::Node;
 pub use tls::{Greeting, PrivateAuthority, TlsFront};
 pub use wait::eventually;

@@ -23,7 +23,7 @@ use tower::ServiceExt as _;
 use crate::described;
 
 /// How long a test waits for what should happen at once.
-const SOON: Duration = Duration::from_secs(60);
+pub(crate) const SOON: Duration = Duration::from_secs(60);
 
 pub(crate) const API_KEY: &str = "key-of-a-test";
 pub(crate) const WORKFLOW_SECRET: &str = "workflow-secret-of-a-test";

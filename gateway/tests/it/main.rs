@@ -8,6 +8,7 @@ mod confirmed;
 mod contract;
 mod described;
 mod gateway;
+mod own_node;
 mod questions;
 mod refusals;
 mod server;

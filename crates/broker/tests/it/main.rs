@@ -9,7 +9,9 @@
 
 mod dead_letters;
 mod expiry;
+mod isolation;
 mod outages;
+mod own_node;
 mod parking;
 mod proxy;
 mod publishing;

@@ -40,7 +40,11 @@ impl Stage {
     pub(crate) async fn start() -> Self {
         // Shown with a failure. A test may have a subscriber of its own.
         let _ = tracing_subscriber::fmt().with_test_writer().try_init();
-        let broker = Broker::start();
+        Self::on(Broker::start()).await
+    }
+
+    /// On a broker of the test's own.
+    pub(crate) async fn on(broker: Broker) -> Self {
         let publisher = Publisher::start(broker.settings());
         ready(&publisher).await;
         Self { publisher, broker }
