@@ -212,6 +212,7 @@ impl Notification {
         let Some(url) = &self.notify_url else {
             return Ok(Verdict::Skipped("no_notify_webhook_url"));
         };
+        unless_paused(&self.db, Provider::Notify).await?;
         let now = crate::time::now();
         match effect::start(&self.db, key, now).await? {
             effect::Start::Fresh => {}
