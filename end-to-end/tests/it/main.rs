@@ -20,6 +20,7 @@ mod keeping;
 mod logs;
 mod openai_webhooks;
 mod parking;
+mod provider_pauses;
 mod research;
 mod research_safety;
 mod restarts;
