@@ -44,6 +44,23 @@ pub struct JobId(pub Uuid);
 #[serde(transparent)]
 pub struct BatchId(pub Uuid);
 
+/// A key of a client or operator; it says nothing about the key itself.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    DeriveValueType,
+)]
+#[serde(transparent)]
+pub struct ApiKeyId(pub Uuid);
+
 /// One message, inbound or outbound.
 #[derive(
     Clone,
@@ -81,6 +98,14 @@ impl JobId {
     #[must_use]
     pub fn from_idempotency_key(key: &str) -> Self {
         Self(Uuid::new_v5(&JOB_NAMESPACE, key.as_bytes()))
+    }
+}
+
+impl ApiKeyId {
+    /// A new id.
+    #[must_use]
+    pub fn random() -> Self {
+        Self(Uuid::new_v4())
     }
 }
 
@@ -167,9 +192,9 @@ macro_rules! never_counted {
     )*};
 }
 
-uuid_text!(JobId, BatchId, MessageId);
+uuid_text!(ApiKeyId, JobId, BatchId, MessageId);
 provider_text!(ContactId, ResponseId);
-never_counted!(JobId, BatchId, MessageId, ContactId, ResponseId);
+never_counted!(ApiKeyId, JobId, BatchId, MessageId, ContactId, ResponseId);
 
 #[cfg(test)]
 mod tests {

@@ -10,6 +10,7 @@
 //! - No function reads a clock: the time is passed in as `now`.
 //! - SQLite and PostgreSQL behave alike; the tests run each case on both.
 
+pub mod api_key;
 pub mod batch;
 mod connection;
 pub mod conservation;
@@ -31,5 +32,5 @@ pub mod unclaimed_response;
 mod write;
 
 pub use connection::{ConnectError, begin, connect, connect_lazy, is_transient, snapshot};
-pub use ids::{BatchId, ContactId, JobId, MessageId, ResponseId};
+pub use ids::{ApiKeyId, BatchId, ContactId, JobId, MessageId, ResponseId};
 pub use text_list::TextList;

@@ -5,6 +5,7 @@
 //! the schema of its day and must not change when an entity does. Tested in `entities/tests`,
 //! where a schema meets the entities that need it.
 
+mod api_keys;
 mod initial;
 mod keeping;
 mod recovery;
@@ -29,6 +30,7 @@ impl MigratorTrait for Migrator {
             Box::new(initial::Migration),
             Box::new(keeping::Migration),
             Box::new(recovery::Migration),
+            Box::new(api_keys::Migration),
         ]
     }
 }

@@ -7,6 +7,7 @@
     reason = "clippy does not see that helpers of a test are one"
 )]
 
+mod api_key;
 mod batch;
 mod batch_questions;
 mod bookkeeping;

@@ -34,6 +34,7 @@ async fn migrating_makes_every_table_once(fresh: Fresh) {
     assert!(pending(&db).await.unwrap().is_empty());
     assert_eq!(migrate(&db).await.unwrap(), 0);
     // Every column of every entity is there.
+    entities::api_key::Entity::find().one(&db).await.unwrap();
     entities::batch::Entity::find().one(&db).await.unwrap();
     entities::contact::Entity::find().one(&db).await.unwrap();
     entities::document::Entity::find().one(&db).await.unwrap();
