@@ -153,18 +153,6 @@ pub async fn all<C: ConnectionTrait>(db: &C) -> Result<Vec<Model>, DbErr> {
         .await
 }
 
-/// The keys that nobody has taken back.
-///
-/// # Errors
-///
-/// Any database error; see [`crate::is_transient`].
-pub async fn unrevoked<C: ConnectionTrait>(db: &C) -> Result<Vec<Model>, DbErr> {
-    Entity::find()
-        .filter(Column::RevokedAt.is_null())
-        .all(db)
-        .await
-}
-
 /// Takes a key back; says whether it was still in use.
 ///
 /// # Errors

@@ -1,6 +1,8 @@
 //! The gateway's configuration: `HOST PORT PUBLIC_BASE_URL AMQP_URL AMQP_CA_FILE DATABASE_URL API_KEYS
-//! OPENAI_WEBHOOK_SECRET HUBSPOT_CLIENT_SECRET HUBSPOT_WORKFLOW_SIGNATURES GHL_WEBHOOK_PUBLIC_KEY
+//! RATE_LIMIT_PER_KEY RATE_LIMIT_PER_ADDRESS TRUSTED_PROXY_HOPS OPENAI_WEBHOOK_SECRET HUBSPOT_CLIENT_SECRET HUBSPOT_WORKFLOW_SIGNATURES GHL_WEBHOOK_PUBLIC_KEY
 //! GHL_WEBHOOK_RSA_PUBLIC_KEY WEBHOOK_SECRET MAX_BODY_BYTES MESSAGE_BATCH_WAIT_TIME METRICS_PORT`.
+
+use std::ops::RangeInclusive;
 
 use config::{
     ConfigError, Environment, Secret, amqp_ca, amqp_url, database_url, host, metrics_port,
@@ -8,12 +10,16 @@ use config::{
 };
 use url::Url;
 
+use crate::rate_limit::Limits;
 use crate::verify::{Ed25519Key, HighLevelKeys, RsaKey, SigningSecret};
 
 /// HighLevel's published Ed25519 key; one pair signs for all apps (contracts/highlevel.md §2.5).
 const HIGHLEVEL_PUBLISHED_KEY: &str = "-----BEGIN PUBLIC KEY-----\n\
     MCowBQYDK2VwAyEAi2HR1srL4o18O8BRa7gVJY7G7bupbN3H9AwJrHCDiOg=\n\
     -----END PUBLIC KEY-----";
+
+/// How many calls a minute a limit can allow.
+const CALLS: RangeInclusive<u32> = 1..=1_000_000;
 
 /// Everything the gateway was told at its start.
 #[derive(Debug, Clone)]
@@ -35,8 +41,12 @@ pub struct Config {
     pub amqp_ca: Option<String>,
     /// The database, for the status routes.
     pub database_url: Secret,
-    /// Keys of clients and operators.
+    /// Keys of clients and operators that open everything; others are in the database.
     pub api_keys: Vec<Secret>,
+    /// How often keys and addresses may call.
+    pub rate_limits: Limits,
+    /// How many proxies in front of the gateway name the caller in `X-Forwarded-For`.
+    pub trusted_proxy_hops: usize,
     /// OpenAI's webhook secrets.
     pub openai_secrets: Vec<SigningSecret>,
     /// Client secrets of the HubSpot app.
@@ -80,6 +90,11 @@ impl Config {
             amqp_ca: amqp_ca(&mut environment),
             database_url: database_url(&mut environment),
             api_keys: environment.secrets("API_KEYS"),
+            rate_limits: Limits {
+                per_key: environment.number("RATE_LIMIT_PER_KEY", 6000, CALLS),
+                per_address: environment.number("RATE_LIMIT_PER_ADDRESS", 6000, CALLS),
+            },
+            trusted_proxy_hops: environment.number("TRUSTED_PROXY_HOPS", 0, 0..=10),
             openai_secrets: signing_secrets(&mut environment),
             hubspot_secrets: environment.secrets("HUBSPOT_CLIENT_SECRET"),
             hubspot_workflow_signatures: environment.flag("HUBSPOT_WORKFLOW_SIGNATURES", false),
@@ -111,11 +126,6 @@ impl Config {
                 self.workflow_secrets.is_empty(),
                 "POST /webhook for workflow actions",
                 "WEBHOOK_SECRET",
-            ),
-            (
-                self.api_keys.is_empty(),
-                "the routes of clients and operators",
-                "API_KEYS",
             ),
         ]
         .into_iter()
@@ -197,7 +207,6 @@ mod tests {
             "OPENAI_WEBHOOK_SECRET",
             "HUBSPOT_CLIENT_SECRET",
             "WEBHOOK_SECRET",
-            "API_KEYS",
         ];
         assert_eq!(variables, expected);
     }

@@ -5,7 +5,9 @@
 //! [`verify::Verified`].
 
 pub mod accepted_jobs;
+pub mod api_keys;
 mod body;
+mod client_address;
 pub mod clock;
 pub mod config;
 pub mod contract;

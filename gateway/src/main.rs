@@ -61,7 +61,7 @@ fn announce(config: &Config, listener: &TcpListener) -> anyhow::Result<()> {
          http://{address}/health/ready"
     );
     for (routes, variable) in config.closed_routes() {
-        warn!("Closed (every request gets 401): {routes}. Set {variable} to open.");
+        warn!("Closed (every request gets 503): {routes}. Set {variable} to open.");
     }
     if config.public_base_url_is_guessed && !config.hubspot_secrets.is_empty() {
         warn!(

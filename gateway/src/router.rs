@@ -1,10 +1,11 @@
 //! All routes, as one table.
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{MethodRouter, get, post};
 
 use crate::problem::Problem;
+use crate::rate_limit;
 use crate::routes::{
     batch_config, batches, description, health, highlevel, hubspot, hubspot_workflow, openai,
     research, research_status, test_webhook,
@@ -59,10 +60,12 @@ pub fn router(state: State) -> Router {
     };
     let clients = build(clients())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
+        .layer(from_fn(rate_limit::report))
         .layer(from_fn_with_state(state.clone(), trace::client_request));
     let providers = build(providers())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .fallback(async || Problem::not_found("There is no such route; see /docs."))
+        .layer(from_fn(rate_limit::report))
         .layer(from_fn_with_state(state.clone(), trace::request));
     providers.merge(clients).with_state(state)
 }

@@ -7,6 +7,7 @@ use broker::{BrokerSettings, Publisher};
 use sea_orm::DatabaseConnection;
 
 use crate::accepted_jobs::AcceptedJobs;
+use crate::api_keys::ApiKeys;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::metrics::Metrics;
@@ -26,10 +27,12 @@ pub struct Shared {
     pub config: Config,
     /// The way to the broker.
     pub ingress: Ingress,
-    /// For status routes only: ingress never touches it.
+    /// For the routes of clients and operators only: ingress never touches it.
     pub database: DatabaseConnection,
     /// Jobs that were accepted a moment ago.
     pub accepted_jobs: AcceptedJobs,
+    /// The keys of clients and operators.
+    pub api_keys: ApiKeys,
     /// Who called how often.
     pub limiter: RateLimiter,
     /// What is counted.
@@ -57,7 +60,8 @@ impl State {
             ingress: Ingress::new(publisher, metrics.clone()),
             database,
             accepted_jobs: AcceptedJobs::default(),
-            limiter: RateLimiter::default(),
+            api_keys: ApiKeys::new(&config.api_keys),
+            limiter: RateLimiter::new(config.rate_limits),
             metrics,
             clock,
             config,

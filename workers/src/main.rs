@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 use config::Environment;
 use workers::{Config, parse_roles, start};
 
+use crate::cli::api_key::{self, ApiKeyCommand};
 use crate::cli::conservation::{ConservationArguments, conservation};
 use crate::cli::contact::{self, ContactCommand};
 use crate::cli::dead_letters::{self, DeadLettersCommand};
@@ -31,6 +32,11 @@ enum Command {
     },
     /// Bring the database's schema up to date.
     Migrate,
+    /// Make, list and revoke the keys of clients and operators.
+    ApiKey {
+        #[command(subcommand)]
+        command: ApiKeyCommand,
+    },
     /// List, show, replay or purge parked messages.
     DeadLetters {
         #[command(subcommand)]
@@ -58,6 +64,7 @@ async fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Run { roles } => run(&roles).await,
         Command::Migrate => migrate::migrate(Environment::load()).await,
+        Command::ApiKey { command } => api_key::run(command, Environment::load()).await,
         Command::DeadLetters { command } => dead_letters::run(command, Environment::load()).await,
         Command::Prune { dry_run } => prune::prune(dry_run, Environment::load()).await,
         Command::Contact { command } => contact::run(command, Environment::load()).await,

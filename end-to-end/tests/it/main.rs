@@ -6,6 +6,7 @@
     reason = "clippy does not see that helpers of a test are one"
 )]
 
+mod api_keys;
 mod chat;
 mod chat_channels;
 mod chat_faults;

@@ -63,8 +63,8 @@ pub static INVALID_SIGNATURE: Kind = Kind {
     title: "Invalid signature",
     statuses: &[401],
     meaning: "A webhook does not prove that it comes from its sender: a signature, timestamp or \
-              secret is missing, wrong or too old, or the route is closed because no secret is \
-              configured. The answer does not say which; the gateway's log does.",
+              secret is missing, wrong or too old. The answer does not say which; the gateway's \
+              log does.",
 };
 
 /// A client or operator shows no valid key.
@@ -72,8 +72,17 @@ pub static UNAUTHORIZED: Kind = Kind {
     name: "unauthorized",
     title: "Unauthorized",
     statuses: &[401],
-    meaning: "The request shows no API key, or one that is not known. Send a key as \
-              Authorization: Bearer <key> or as X-API-Key: <key>.",
+    meaning: "The request shows no API key, or one that is not known, has expired or was revoked. \
+              Send a key as Authorization: Bearer <key> or as X-API-Key: <key>.",
+};
+
+/// The key opens other routes.
+pub static MISSING_SCOPE: Kind = Kind {
+    name: "missing-scope",
+    title: "Missing scope",
+    statuses: &[403],
+    meaning: "The API key is valid, but not for this route. The detail and the header \
+              WWW-Authenticate name the scope that a key needs here: submit, read or operate.",
 };
 
 /// There is no such route or thing.
@@ -132,7 +141,8 @@ pub static TOO_MANY_REQUESTS: Kind = Kind {
     name: "too-many-requests",
     title: "Too many requests",
     statuses: &[429],
-    meaning: "The key or the address has called too often. Wait for the seconds in Retry-After.",
+    meaning: "The key or the address has called too often. Wait for the seconds in Retry-After. The \
+              headers RateLimit and RateLimit-Policy say what is counted and how much is left.",
 };
 
 /// The head of the request is too large.
@@ -150,6 +160,15 @@ pub static INTERNAL_ERROR: Kind = Kind {
     statuses: &[500],
     meaning: "The gateway made a mistake. Nothing is promised; send the request again. The log line \
               of the mistake carries the same instance as the answer.",
+};
+
+/// The route is closed.
+pub static ROUTE_CLOSED: Kind = Kind {
+    name: "route-closed",
+    title: "Route closed",
+    statuses: &[503],
+    meaning: "Nothing is configured to check the requests of this route with, so it accepts none. \
+              The gateway's log names the variable that opens it.",
 };
 
 /// The broker has not confirmed the message.
@@ -172,11 +191,12 @@ pub static DATABASE_UNAVAILABLE: Kind = Kind {
 };
 
 /// All of them, in the order of their statuses.
-pub static ALL: [&Kind; 15] = [
+pub static ALL: [&Kind; 17] = [
     &MALFORMED_REQUEST,
     &OUT_OF_RANGE,
     &INVALID_SIGNATURE,
     &UNAUTHORIZED,
+    &MISSING_SCOPE,
     &NOT_FOUND,
     &METHOD_NOT_ALLOWED,
     &TOO_SLOW,
@@ -186,6 +206,7 @@ pub static ALL: [&Kind; 15] = [
     &TOO_MANY_REQUESTS,
     &HEADERS_TOO_LARGE,
     &INTERNAL_ERROR,
+    &ROUTE_CLOSED,
     &NOT_CONFIRMED,
     &DATABASE_UNAVAILABLE,
 ];

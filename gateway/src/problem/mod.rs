@@ -6,6 +6,7 @@ mod schema;
 use axum::Json;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use entities::api_key::Scope;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -17,6 +18,9 @@ pub const MEDIA_TYPE: &str = "application/problem+json";
 /// The seconds after which a request should be sent again that failed because of the broker or the
 /// database.
 const RETRY_SECONDS: u64 = 10;
+
+/// The seconds after which somebody may have opened a closed route.
+const CLOSED_RETRY_SECONDS: u64 = 60;
 
 /// An error as the caller sees it.
 #[derive(Debug, Clone, Serialize)]
@@ -90,10 +94,31 @@ impl Problem {
         Self::new(StatusCode::UNAUTHORIZED, &kind::INVALID_SIGNATURE, detail).challenge("Signature")
     }
 
-    /// 401 for a client or operator.
+    /// 401 for a client or operator who shows no key.
     #[must_use]
-    pub fn unauthorized(detail: &str) -> Self {
+    pub fn unauthorized() -> Self {
+        let detail = "Send an API key as Authorization: Bearer <key> or X-API-Key: <key>.";
         Self::new(StatusCode::UNAUTHORIZED, &kind::UNAUTHORIZED, detail).challenge("Bearer")
+    }
+
+    /// 401 for a client or operator whose key opens nothing.
+    #[must_use]
+    pub fn invalid_key(detail: &str) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, &kind::UNAUTHORIZED, detail)
+            .challenge(r#"Bearer error="invalid_token""#)
+    }
+
+    /// 403: the key opens other routes. The challenge names the scope that this one asks for
+    /// (RFC 6750, section 3.1).
+    #[must_use]
+    pub fn missing_scope(scope: Scope) -> Self {
+        let name = scope.name();
+        let detail = format!("This API key lacks the scope {name}, which this route asks for.");
+        Self::new(StatusCode::FORBIDDEN, &kind::MISSING_SCOPE, detail).challenge(match scope {
+            Scope::Submit => r#"Bearer error="insufficient_scope", scope="submit""#,
+            Scope::Read => r#"Bearer error="insufficient_scope", scope="read""#,
+            Scope::Operate => r#"Bearer error="insufficient_scope", scope="operate""#,
+        })
     }
 
     /// 400: the request or its body can't be read.
@@ -196,6 +221,26 @@ impl Problem {
             instance: Some(instance.urn().to_string()),
             ..Self::new(status, &kind::INTERNAL_ERROR, detail)
         }
+    }
+
+    /// 503 for a webhook: nothing is configured to check its requests with.
+    #[must_use]
+    pub fn no_secret() -> Self {
+        Self::closed("This route is closed: no secret is configured to check its requests with.")
+    }
+
+    /// 503 for a client or operator: there are no keys.
+    #[must_use]
+    pub fn no_keys() -> Self {
+        Self::closed(
+            "This route is closed: there is no API key yet. Make one with millrace-worker api-key \
+             new, or set API_KEYS.",
+        )
+    }
+
+    fn closed(detail: &str) -> Self {
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        Self::new(status, &kind::ROUTE_CLOSED, detail).retry_after(CLOSED_RETRY_SECONDS)
     }
 
     /// The broker has not confirmed. `status` is the one on which the sender tries again.

@@ -16,7 +16,7 @@ use crate::body::JsonBody;
 use crate::contract::{AsksDatabase, CanFail, Problems, Publishes};
 use crate::problem::Problem;
 use crate::state::State;
-use crate::verify::{Client, Verified};
+use crate::verify::{Client, Operate, Read, Verified};
 
 const POINTER: &str = "/batch_wait_time";
 
@@ -53,12 +53,12 @@ pub(crate) struct BatchConfig {
     security(("bearer" = []), ("apiKey" = [])),
     responses(
         (status = 200, description = "The wait.", body = BatchConfig, example = sample),
-        Problems::<(Verified<Client>, AsksDatabase)>,
+        Problems::<(Verified<Client<Read>>, AsksDatabase)>,
     ),
 )]
 pub(crate) async fn wait(
     FromState(state): FromState<State>,
-    _client: Verified<Client>,
+    _client: Verified<Client<Read>>,
 ) -> Result<Json<BatchConfig>, Problem> {
     let seconds = current_wait(&state).await?;
     Ok(Json(BatchConfig::new(seconds, state.clock.now())))
@@ -77,12 +77,12 @@ pub(crate) async fn wait(
     request_body(content = NewWait, example = json!({"batch_wait_time": 45})),
     responses(
         (status = 200, description = "The wait is stored.", body = BatchConfig, example = sample),
-        Problems::<(Verified<Client>, JsonBody<NewWait>, AsksDatabase, Publishes<Client>)>,
+        Problems::<(Verified<Client<Operate>>, JsonBody<NewWait>, AsksDatabase, Publishes<Client<Operate>>)>,
     ),
 )]
 pub(crate) async fn set_wait(
     FromState(state): FromState<State>,
-    client: Verified<Client>,
+    client: Verified<Client<Operate>>,
     JsonBody(body): JsonBody<NewWait>,
 ) -> Result<Json<BatchConfig>, Problem> {
     let wait_seconds = body.seconds()?;

@@ -18,7 +18,7 @@ use crate::contract::{AsksDatabase, CanFail, Problems, Publishes};
 use crate::path_id::PathId;
 use crate::problem::Problem;
 use crate::state::State;
-use crate::verify::{Client, Verified};
+use crate::verify::{Client, Operate, Read, Verified};
 
 /// How many open batches `/queue-status` describes; it counts all.
 const MOST_DETAILS: u64 = 100;
@@ -85,12 +85,12 @@ pub(crate) struct BatchForced {
                 "timestamp": "2026-11-21T12:00:15.000Z",
             }),
         ),
-        Problems::<(Verified<Client>, AsksDatabase)>,
+        Problems::<(Verified<Client<Read>>, AsksDatabase)>,
     ),
 )]
 pub(crate) async fn queue(
     FromState(state): FromState<State>,
-    _client: Verified<Client>,
+    _client: Verified<Client<Read>>,
 ) -> Result<Json<QueueStatus>, Problem> {
     let (wait, now) = (current_wait(&state).await?, state.clock.now());
     let (count, details) = ask(async {
@@ -142,12 +142,12 @@ pub(crate) async fn queue(
                 "timestamp": "2026-11-21T12:00:15.000Z",
             }),
         ),
-        Problems::<(Verified<Client>, PathId, AsksDatabase)>,
+        Problems::<(Verified<Client<Read>>, PathId, AsksDatabase)>,
     ),
 )]
 pub(crate) async fn status(
     FromState(state): FromState<State>,
-    _client: Verified<Client>,
+    _client: Verified<Client<Read>>,
     PathId(contact_id): PathId,
 ) -> Result<Json<BatchStatus>, Problem> {
     let (wait, now) = (current_wait(&state).await?, state.clock.now());
@@ -205,12 +205,12 @@ pub(crate) async fn status(
             body = BatchForced,
             example = json!(BatchForced::new("ocQHyuzHvysMo5N5VsXc".to_owned(), DateTime::UNIX_EPOCH)),
         ),
-        Problems::<(Verified<Client>, PathId, BatchForced, Publishes<Client>)>,
+        Problems::<(Verified<Client<Operate>>, PathId, BatchForced, Publishes<Client<Operate>>)>,
     ),
 )]
 pub(crate) async fn force(
     FromState(state): FromState<State>,
-    client: Verified<Client>,
+    client: Verified<Client<Operate>>,
     PathId(contact_id): PathId,
 ) -> Result<(StatusCode, Json<BatchForced>), Problem> {
     let contact = ContactId::from(contact_id.as_str());

@@ -17,7 +17,7 @@ use crate::body::JsonBody;
 use crate::contract::{CanFail, Problems, Publishes};
 use crate::problem::Problem;
 use crate::state::State;
-use crate::verify::{Client, Verified};
+use crate::verify::{Client, Submit, Verified};
 
 const SOURCE: &str = "/generate";
 
@@ -94,12 +94,12 @@ enum SubmittedStatus {
                     "https://hooks.example.com/job-status/5f1f7f2e-2d4c-5d0e-9a51-0f8b2f6f7a11",
             }),
         ),
-        Problems::<(Verified<Client>, IdempotencyKey, JsonBody<ResearchRequest>, Publishes<Client>)>,
+        Problems::<(Verified<Client<Submit>>, IdempotencyKey, JsonBody<ResearchRequest>, Publishes<Client<Submit>>)>,
     ),
 )]
 pub(crate) async fn generate(
     FromState(state): FromState<State>,
-    client: Verified<Client>,
+    client: Verified<Client<Submit>>,
     IdempotencyKey(key): IdempotencyKey,
     JsonBody(body): JsonBody<ResearchRequest>,
 ) -> Result<(StatusCode, Json<Submitted>), Problem> {

@@ -14,7 +14,7 @@ use crate::contract::{AsksDatabase, CanFail, Problems};
 use crate::path_id::PathId;
 use crate::problem::Problem;
 use crate::state::State;
-use crate::verify::{Client, Verified};
+use crate::verify::{Client, Read, Verified};
 
 /// A job as clients see it. Times are RFC 3339.
 #[derive(Debug, Serialize, ToSchema)]
@@ -122,12 +122,12 @@ struct Completion {
                 },
             }),
         ),
-        Problems::<(Verified<Client>, PathId, JobStatus, AsksDatabase)>,
+        Problems::<(Verified<Client<Read>>, PathId, JobStatus, AsksDatabase)>,
     ),
 )]
 pub(crate) async fn job_status(
     FromState(state): FromState<State>,
-    _client: Verified<Client>,
+    _client: Verified<Client<Read>>,
     PathId(id): PathId,
 ) -> Result<Json<JobStatus>, Problem> {
     let job_id = id.parse::<JobId>().ok();

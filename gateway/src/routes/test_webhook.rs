@@ -1,8 +1,6 @@
 //! `GET /test-webhook`: sends a `test.ping` event through the broker. No worker reads it; it ends
 //! in `unrouted`.
 
-use std::time::Instant;
-
 use axum::Json;
 use axum::extract::{Request, State as FromState};
 use axum::http::StatusCode;
@@ -12,9 +10,8 @@ use utoipa::ToSchema;
 use super::{Status, timestamp};
 use crate::contract::{CanFail, Problems};
 use crate::problem::Problem;
-use crate::rate_limit::Caller;
+use crate::rate_limit::{Caller, count};
 use crate::state::State;
-use crate::verify::remote_address;
 
 /// A test event is on disk.
 #[derive(Debug, Serialize, ToSchema)]
@@ -53,9 +50,7 @@ pub(crate) async fn ping(
     FromState(state): FromState<State>,
     request: Request,
 ) -> Result<Json<TestEventConfirmed>, Problem> {
-    let address = remote_address(request.extensions());
-    let counted = state.limiter.count(Caller::tester(address), Instant::now());
-    counted.map_err(Problem::too_many_requests)?;
+    count(&state, &request.into_parts().0, Caller::Tester)?;
     let latency = state.ingress.ping(&state.clock).await?;
     Ok(Json(TestEventConfirmed {
         status: Status::Success,

@@ -1,23 +1,20 @@
 //! From a request to [`Verified`]: the only place where one is made.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::time::Instant;
-
-use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Path, Request};
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::http::StatusCode;
 use axum::http::request::Parts;
-use axum::http::{Extensions, StatusCode};
 use bytes::Bytes;
 use crash_points::crash_point;
 use tracing::warn;
 
 use super::highlevel::Signature;
 use super::hubspot::SignedRequest;
-use super::problems::SHOW_A_KEY;
-use super::{Rejection, Verified, api_key, hubspot, standard_webhooks, workflow_secret};
+use super::{Rejection, Verified, hubspot, standard_webhooks, workflow_secret};
 use crate::body;
+use crate::client_address;
 use crate::problem::Problem;
 use crate::publish::Sender;
-use crate::rate_limit::Caller;
+use crate::rate_limit::{Caller, count};
 use crate::state::State;
 
 /// A delivery of OpenAI's webhooks.
@@ -68,17 +65,6 @@ impl Sender for HighLevelDelivery {
     const PROVIDER: &'static str = "highlevel";
     // The only status on which HighLevel tried again until March 2026 (contracts §2.6).
     const RETRY_STATUS: StatusCode = StatusCode::TOO_MANY_REQUESTS;
-}
-
-/// A client or operator with an API key.
-#[derive(Debug)]
-pub struct Client {
-    /// The position of the key in `API_KEYS`.
-    pub key: usize,
-}
-
-impl Sender for Client {
-    const PROVIDER: &'static str = "client";
 }
 
 impl FromRequest<State> for Verified<OpenAiDelivery> {
@@ -160,33 +146,6 @@ impl FromRequest<State> for Verified<HighLevelDelivery> {
     }
 }
 
-impl FromRequestParts<State> for Verified<Client> {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Problem> {
-        let verdict = api_key::verify(&state.config.api_keys, &parts.headers);
-        let key = verdict.map_err(|rejection| {
-            let detail = match rejection {
-                Rejection::Closed => "This route is closed: API_KEYS is not set.",
-                _ => SHOW_A_KEY,
-            };
-            refuse::<Client>(rejection, parts, state, Problem::unauthorized(detail))
-        })?;
-        let counted = state.limiter.count(Caller::Key(key), Instant::now());
-        counted.map_err(Problem::too_many_requests)?;
-        Ok(Self::new(Client { key }))
-    }
-}
-
-/// The address that the request came from. Behind a proxy it is the proxy's.
-pub(crate) fn remote_address(extensions: &Extensions) -> IpAddr {
-    extensions
-        .get::<ConnectInfo<SocketAddr>>()
-        .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(address)| {
-            address.ip()
-        })
-}
-
 async fn read(request: Request, state: &State) -> Result<(Parts, Bytes), Problem> {
     let (parts, body) = request.into_parts();
     let body = body::read(&parts.headers, body, state.config.max_body_bytes).await?;
@@ -205,30 +164,33 @@ fn believe<S: Sender, T>(
     parts: &Parts,
     state: &State,
 ) -> Result<T, Problem> {
-    verdict.map_err(|rejection| refuse::<S>(rejection, parts, state, Problem::invalid_signature()))
+    verdict.map_err(|rejection| {
+        let problem = match rejection {
+            Rejection::Closed => Problem::no_secret(),
+            _ => Problem::invalid_signature(),
+        };
+        refuse::<S>(rejection, parts, state, problem)
+    })
 }
 
 /// Logs and counts a request that was not believed. The answer is `problem`, or 429 for an address
 /// that fails all the time.
-fn refuse<S: Sender>(
+pub(super) fn refuse<S: Sender>(
     rejection: Rejection,
     parts: &Parts,
     state: &State,
     problem: Problem,
 ) -> Problem {
-    let address = remote_address(&parts.extensions);
     state.metrics.refused(S::PROVIDER, rejection.class());
-    let counted = state
-        .limiter
-        .count(Caller::stranger(address), Instant::now());
-    // A flood of forgeries must not become a flood of log lines.
-    if counted.is_ok() {
-        warn!(
-            provider = S::PROVIDER,
-            class = rejection.class(),
-            client.address = %address,
-            "Refused a request: {rejection}."
-        );
+    if let Err(too_many) = count(state, parts, Caller::Stranger) {
+        // A flood of forgeries must not become a flood of log lines.
+        return too_many;
     }
-    counted.err().map_or(problem, Problem::too_many_requests)
+    warn!(
+        provider = S::PROVIDER,
+        class = rejection.class(),
+        client.address = %client_address::of(parts, state.config.trusted_proxy_hops),
+        "Refused a request: {rejection}."
+    );
+    problem
 }

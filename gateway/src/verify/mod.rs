@@ -1,10 +1,10 @@
 //! Who sent this? One module for each sender; pure functions over headers and raw bytes.
 //!
 //! Verification is a type: a [`Verified`] can be made in this module only, by the extractors in
-//! `extract`, and [`crate::publish::Ingress::publish`] asks for one. A handler without it can't
+//! `extract` and `client`, and [`crate::publish::Ingress::publish`] asks for one. A handler without it can't
 //! publish.
 
-pub mod api_key;
+mod client;
 mod extract;
 pub mod highlevel;
 pub mod hubspot;
@@ -17,10 +17,8 @@ pub mod workflow_secret;
 
 use std::ops::Deref;
 
-pub(crate) use extract::remote_address;
-pub use extract::{
-    Client, HighLevelDelivery, HubSpotDelivery, HubSpotWorkflowDelivery, OpenAiDelivery,
-};
+pub use client::{Access, Client, Operate, Read, Submit};
+pub use extract::{HighLevelDelivery, HubSpotDelivery, HubSpotWorkflowDelivery, OpenAiDelivery};
 pub use highlevel::HighLevelKeys;
 pub use public_key::{Ed25519Key, KeyError, RsaKey};
 pub use rejection::Rejection;

@@ -32,6 +32,18 @@ pub enum Rejection {
     /// The signature or secret is not the right one.
     #[error("the signature does not match")]
     SignatureMismatch,
+    /// There is no such API key.
+    #[error("the API key is not known")]
+    UnknownKey,
+    /// The API key was taken back.
+    #[error("the API key was revoked")]
+    RevokedKey,
+    /// The API key's time is over.
+    #[error("the API key has expired")]
+    ExpiredKey,
+    /// The API key opens other routes.
+    #[error("the API key lacks the scope")]
+    OutOfScope,
 }
 
 impl Rejection {
@@ -47,13 +59,22 @@ impl Rejection {
             Self::MalformedSignature => "malformed_signature",
             Self::NoMatchingSignature => "no_matching_signature",
             Self::SignatureMismatch => "signature_mismatch",
+            Self::UnknownKey => "unknown_key",
+            Self::RevokedKey => "revoked_key",
+            Self::ExpiredKey => "expired_key",
+            Self::OutOfScope => "out_of_scope",
         }
     }
 }
 
-/// The header's text. An empty header counts as missing.
+/// The header's text. An empty header counts as missing. One that is there twice is refused: which
+/// of them counts must not depend on who reads it.
 pub(super) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, Rejection> {
-    let value = headers.get(name).ok_or(Rejection::MissingHeader)?;
+    let mut values = headers.get_all(name).iter();
+    let value = values.next().ok_or(Rejection::MissingHeader)?;
+    if values.next().is_some() {
+        return Err(Rejection::MalformedSignature);
+    }
     match value.to_str().map(str::trim) {
         Ok("") => Err(Rejection::MissingHeader),
         Ok(text) => Ok(text),

@@ -27,7 +27,7 @@ pub(crate) const SOON: Duration = Duration::from_secs(60);
 
 pub(crate) const API_KEY: &str = "key-of-a-test";
 pub(crate) const WORKFLOW_SECRET: &str = "workflow-secret-of-a-test";
-const OPENAI_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+pub(crate) const OPENAI_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const HUBSPOT_SECRET: &str = "hubspot-secret-of-a-test";
 const BASE_URL: &str = "https://hooks.example.com";
 

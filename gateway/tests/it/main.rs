@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod api_keys;
 mod broker_away;
 mod confirmed;
 mod contract;
@@ -10,6 +11,7 @@ mod described;
 mod gateway;
 mod own_node;
 mod questions;
+mod rate_limits;
 mod refusals;
 mod server;
 mod vectors;

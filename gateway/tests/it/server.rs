@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 use crate::described::{misfits, operations};
-use crate::gateway::NO_BROKER;
+use crate::gateway::{NO_BROKER, OPENAI_SECRET};
 
 async fn start() -> (
     u16,
@@ -19,8 +19,11 @@ async fn start() -> (
 ) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let environment =
-        Environment::from_pairs([("AMQP_URL", NO_BROKER), ("DATABASE_URL", "sqlite::memory:")]);
+    let environment = Environment::from_pairs([
+        ("AMQP_URL", NO_BROKER),
+        ("DATABASE_URL", "sqlite::memory:"),
+        ("OPENAI_WEBHOOK_SECRET", OPENAI_SECRET),
+    ]);
     let config = Config::read(environment).unwrap();
     let shutdown = CancellationToken::new();
     let serving = tokio::spawn(serve(config, listener, shutdown.clone()));

@@ -1,5 +1,6 @@
 //! The commands besides `run`.
 
+pub(crate) mod api_key;
 pub(crate) mod conservation;
 pub(crate) mod contact;
 pub(crate) mod dead_letters;
