@@ -10,6 +10,7 @@ mod body;
 mod client_address;
 pub mod clock;
 pub mod config;
+mod connections;
 pub mod contract;
 pub mod highlevel_payload;
 mod metrics;

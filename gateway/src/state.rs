@@ -8,6 +8,7 @@ use sea_orm::DatabaseConnection;
 
 use crate::accepted_jobs::AcceptedJobs;
 use crate::api_keys::ApiKeys;
+use crate::body;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::metrics::Metrics;
@@ -35,6 +36,8 @@ pub struct Shared {
     pub api_keys: ApiKeys,
     /// Who called how often.
     pub limiter: RateLimiter,
+    /// The memory for bodies that are arriving.
+    pub(crate) body_memory: body::Memory,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// The time.
@@ -60,6 +63,7 @@ impl State {
             ingress: Ingress::new(publisher, metrics.clone()),
             database,
             accepted_jobs: AcceptedJobs::default(),
+            body_memory: body::Memory::default(),
             api_keys: ApiKeys::new(&config.api_keys),
             limiter: RateLimiter::new(config.rate_limits),
             metrics,

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use serde::de::DeserializeOwned;
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::contract::CanFail;
@@ -20,11 +21,38 @@ use crate::state::State;
 /// How long a body may take to arrive.
 const ARRIVAL_DEADLINE: Duration = Duration::from_secs(10);
 
-/// Reads the raw body. One that is announced as larger than `limit` bytes is not read at all.
+/// How much of each body is read without a claim on the memory that larger ones share, in bytes:
+/// most webhooks are smaller, so no crowd of large bodies keeps them out.
+const UNCLAIMED: usize = 16 * 1024;
+
+/// How much memory the larger bodies share while they arrive, in KiB.
+const SHARED_KIB: usize = 64 * 1024;
+
+/// The memory for bodies that are arriving. What has arrived is bounded elsewhere: unverified bodies
+/// are dropped at once, and verified ones are counted until the broker confirms.
+pub(crate) struct Memory(Semaphore);
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self(Semaphore::new(SHARED_KIB))
+    }
+}
+
+/// Reads the raw body. One that is announced as larger than `MAX_BODY_BYTES` is not read at all.
 ///
 /// # Errors
-/// 413 when it is larger than `limit`, 408 when it is slow, 400 when it breaks off.
-pub(crate) async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, Problem> {
+/// 413 when it is too large, 415 when it is compressed, 408 when it is slow, 400 when it breaks
+/// off, 503 when too many large bodies arrive at once.
+pub(crate) async fn read(headers: &HeaderMap, body: Body, state: &State) -> Result<Bytes, Problem> {
+    let is_compressed = |value: &HeaderValue| !value.as_bytes().eq_ignore_ascii_case(b"identity");
+    if headers
+        .get_all(header::CONTENT_ENCODING)
+        .iter()
+        .any(is_compressed)
+    {
+        return Err(Problem::compressed());
+    }
+    let limit = state.config.max_body_bytes;
     let announced = headers
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok());
@@ -34,18 +62,30 @@ pub(crate) async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Resul
     if usize::try_from(announced).map_or(true, |length| length > limit) {
         return Err(Problem::too_large(limit));
     }
-    timeout(ARRIVAL_DEADLINE, collect(body, limit))
+    timeout(ARRIVAL_DEADLINE, collect(body, limit, &state.body_memory))
         .await
         .map_err(|_| Problem::too_slow())?
 }
 
-async fn collect(body: Body, limit: usize) -> Result<Bytes, Problem> {
+async fn collect(body: Body, limit: usize, Memory(memory): &Memory) -> Result<Bytes, Problem> {
     let mut stream = body.into_data_stream();
     let mut bytes = BytesMut::new();
+    let mut claims = Vec::new();
+    let mut room = UNCLAIMED;
     while let Some(chunk) = stream.next().await {
         let chunk = chunk.map_err(|_| Problem::malformed("The body broke off."))?;
         if bytes.len() + chunk.len() > limit {
             return Err(Problem::too_large(limit));
+        }
+        while bytes.len() + chunk.len() > room {
+            // As much again, so that a body needs few claims.
+            let more = u32::try_from(room / 1024).unwrap_or(u32::MAX);
+            claims.push(
+                memory
+                    .try_acquire_many(more)
+                    .map_err(|_| Problem::overloaded())?,
+            );
+            room *= 2;
         }
         bytes.extend_from_slice(&chunk);
     }
@@ -61,6 +101,8 @@ impl CanFail for RawBody {
             Problem::malformed("The body can't be read as JSON (line 1, column 14)."),
             Problem::too_slow(),
             Problem::too_large(1 << 20),
+            Problem::compressed(),
+            Problem::overloaded(),
         ]
     }
 }
@@ -88,7 +130,7 @@ impl<T: DeserializeOwned> FromRequest<State> for JsonBody<T> {
         {
             return Err(Problem::unsupported_media_type());
         }
-        let bytes = read(&parts.headers, body, state.config.max_body_bytes).await?;
+        let bytes = read(&parts.headers, body, state).await?;
         json::object(&bytes).map(Self)
     }
 }

@@ -127,6 +127,15 @@ pub static UNSUPPORTED_MEDIA_TYPE: Kind = Kind {
               application/json.",
 };
 
+/// The body is compressed.
+pub static COMPRESSED: Kind = Kind {
+    name: "compressed",
+    title: "Compressed body",
+    statuses: &[415],
+    meaning: "The header Content-Encoding names a compression. The gateway reads plain bodies only: \
+              send it without.",
+};
+
 /// A field is missing or has the wrong kind of value.
 pub static INVALID_FIELD: Kind = Kind {
     name: "invalid-field",
@@ -162,6 +171,15 @@ pub static INTERNAL_ERROR: Kind = Kind {
               of the mistake carries the same instance as the answer.",
 };
 
+/// Too many large bodies arrive at once.
+pub static OVERLOADED: Kind = Kind {
+    name: "overloaded",
+    title: "Overloaded",
+    statuses: &[503],
+    meaning: "Too many large bodies arrive at once, and there is no memory left for this one. Nothing \
+              was published; send the request again after the seconds in Retry-After.",
+};
+
 /// The route is closed.
 pub static ROUTE_CLOSED: Kind = Kind {
     name: "route-closed",
@@ -191,7 +209,7 @@ pub static DATABASE_UNAVAILABLE: Kind = Kind {
 };
 
 /// All of them, in the order of their statuses.
-pub static ALL: [&Kind; 17] = [
+pub static ALL: [&Kind; 19] = [
     &MALFORMED_REQUEST,
     &OUT_OF_RANGE,
     &INVALID_SIGNATURE,
@@ -202,10 +220,12 @@ pub static ALL: [&Kind; 17] = [
     &TOO_SLOW,
     &TOO_LARGE,
     &UNSUPPORTED_MEDIA_TYPE,
+    &COMPRESSED,
     &INVALID_FIELD,
     &TOO_MANY_REQUESTS,
     &HEADERS_TOO_LARGE,
     &INTERNAL_ERROR,
+    &OVERLOADED,
     &ROUTE_CLOSED,
     &NOT_CONFIRMED,
     &DATABASE_UNAVAILABLE,

@@ -196,6 +196,22 @@ impl Problem {
         Self::new(status, &kind::UNSUPPORTED_MEDIA_TYPE, detail)
     }
 
+    /// 415: the body is compressed.
+    #[must_use]
+    pub fn compressed() -> Self {
+        let detail = "The body must not be compressed: send it without Content-Encoding.";
+        let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+        Self::new(status, &kind::COMPRESSED, detail)
+    }
+
+    /// 503: too many large bodies arrive at once.
+    #[must_use]
+    pub fn overloaded() -> Self {
+        let detail = "Too many large bodies arrive at once; please send this one again.";
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        Self::new(status, &kind::OVERLOADED, detail).retry_after(RETRY_SECONDS)
+    }
+
     /// 429: called too often.
     #[must_use]
     pub fn too_many_requests(retry_after_seconds: u64) -> Self {

@@ -148,7 +148,7 @@ impl FromRequest<State> for Verified<HighLevelDelivery> {
 
 async fn read(request: Request, state: &State) -> Result<(Parts, Bytes), Problem> {
     let (parts, body) = request.into_parts();
-    let body = body::read(&parts.headers, body, state.config.max_body_bytes).await?;
+    let body = body::read(&parts.headers, body, state).await?;
     crash_point!("gateway.body_read");
     Ok((parts, body))
 }
