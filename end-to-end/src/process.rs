@@ -31,6 +31,31 @@ impl Process {
         self.child.wait().expect("a child can be waited for");
     }
 
+    /// Whether it runs.
+    ///
+    /// # Panics
+    /// When the system does not say.
+    pub fn is_running(&mut self) -> bool {
+        let ended = self.child.try_wait();
+        ended.expect("a child can be waited for").is_none()
+    }
+
+    /// The most memory that it has ever used at once, in MiB (Linux: `VmHWM`).
+    ///
+    /// # Panics
+    /// When the system does not say.
+    #[must_use]
+    pub fn peak_memory_mib(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(path).expect("a running process has a status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+        let kib: u64 = kib
+            .and_then(|kib| kib.trim().parse().ok())
+            .expect("the status names the peak in kB");
+        kib / 1024
+    }
+
     /// SIGTERM. Returns at once.
     ///
     /// # Panics

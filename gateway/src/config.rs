@@ -1,9 +1,10 @@
 //! The gateway's configuration: `HOST PORT PUBLIC_BASE_URL AMQP_URL AMQP_CA_FILE DATABASE_URL API_KEYS
-//! RATE_LIMIT_PER_KEY RATE_LIMIT_PER_ADDRESS TRUSTED_PROXY_HOPS OPENAI_WEBHOOK_SECRET HUBSPOT_CLIENT_SECRET HUBSPOT_WORKFLOW_SIGNATURES GHL_WEBHOOK_PUBLIC_KEY
+//! RATE_LIMIT_PER_KEY RATE_LIMIT_PER_ADDRESS TRUSTED_PROXY_HOPS CORS_ALLOWED_ORIGINS OPENAI_WEBHOOK_SECRET HUBSPOT_CLIENT_SECRET HUBSPOT_WORKFLOW_SIGNATURES GHL_WEBHOOK_PUBLIC_KEY
 //! GHL_WEBHOOK_RSA_PUBLIC_KEY WEBHOOK_SECRET MAX_BODY_BYTES MESSAGE_BATCH_WAIT_TIME METRICS_PORT`.
 
 use std::ops::RangeInclusive;
 
+use axum::http::HeaderValue;
 use config::{
     ConfigError, Environment, Secret, amqp_ca, amqp_url, database_url, host, metrics_port,
     wait_seconds,
@@ -47,6 +48,8 @@ pub struct Config {
     pub rate_limits: Limits,
     /// How many proxies in front of the gateway name the caller in `X-Forwarded-For`.
     pub trusted_proxy_hops: usize,
+    /// The origins whose pages may call the routes of clients and operators.
+    pub cors_allowed_origins: Vec<HeaderValue>,
     /// OpenAI's webhook secrets.
     pub openai_secrets: Vec<SigningSecret>,
     /// Client secrets of the HubSpot app.
@@ -95,6 +98,7 @@ impl Config {
                 per_address: environment.number("RATE_LIMIT_PER_ADDRESS", 6000, CALLS),
             },
             trusted_proxy_hops: environment.number("TRUSTED_PROXY_HOPS", 0, 0..=10),
+            cors_allowed_origins: origins(&mut environment),
             openai_secrets: signing_secrets(&mut environment),
             hubspot_secrets: environment.secrets("HUBSPOT_CLIENT_SECRET"),
             hubspot_workflow_signatures: environment.flag("HUBSPOT_WORKFLOW_SIGNATURES", false),
@@ -149,6 +153,29 @@ fn base_url(environment: &mut Environment) -> Option<String> {
         );
     }
     Some(text.trim_end_matches('/').to_owned())
+}
+
+/// Origins as browsers send them: scheme, host and port, nothing else.
+fn origins(environment: &mut Environment) -> Vec<HeaderValue> {
+    let name = "CORS_ALLOWED_ORIGINS";
+    let text = environment.optional(name).unwrap_or_default();
+    let mut origins = Vec::new();
+    for origin in text
+        .split(',')
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+    {
+        let is_origin =
+            Url::parse(origin).is_ok_and(|url| url.origin().ascii_serialization() == origin);
+        match HeaderValue::from_str(origin) {
+            Ok(value) if is_origin => origins.push(value),
+            _ => environment.problem(
+                name,
+                format!("must list origins such as https://console.example.com, not {origin:?}"),
+            ),
+        }
+    }
+    origins
 }
 
 fn signing_secrets(environment: &mut Environment) -> Vec<SigningSecret> {
@@ -218,6 +245,7 @@ mod tests {
             ("HUBSPOT_CLIENT_SECRET", ","),
             ("GHL_WEBHOOK_PUBLIC_KEY", "not a key"),
             ("PUBLIC_BASE_URL", "hooks.example.com"),
+            ("CORS_ALLOWED_ORIGINS", "https://a.example, *"),
         ]);
         let message = Config::read(environment).unwrap_err().to_string();
         for name in [
@@ -225,6 +253,7 @@ mod tests {
             "HUBSPOT_CLIENT_SECRET is set but holds no secret",
             "GHL_WEBHOOK_PUBLIC_KEY must be",
             "PUBLIC_BASE_URL must be",
+            "CORS_ALLOWED_ORIGINS must list origins such as https://console.example.com, not \"*\"",
         ] {
             assert!(message.contains(name), "{message}");
         }

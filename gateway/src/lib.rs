@@ -12,6 +12,7 @@ pub mod clock;
 pub mod config;
 mod connections;
 pub mod contract;
+mod headers;
 pub mod highlevel_payload;
 mod metrics;
 mod path_id;

@@ -4,6 +4,7 @@ use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{MethodRouter, get, post};
 
+use crate::headers;
 use crate::problem::Problem;
 use crate::rate_limit;
 use crate::routes::{
@@ -58,16 +59,23 @@ pub fn router(state: State) -> Router {
                 router.route(path, route)
             })
     };
-    let clients = build(clients())
+    let mut clients = build(clients())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
-        .layer(from_fn(rate_limit::report))
-        .layer(from_fn_with_state(state.clone(), trace::client_request));
+        .layer(from_fn(rate_limit::report));
+    let origins = &state.config.cors_allowed_origins;
+    if !origins.is_empty() {
+        clients = clients.layer(headers::cors(origins));
+    }
+    let clients = clients.layer(from_fn_with_state(state.clone(), trace::client_request));
     let providers = build(providers())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .fallback(async || Problem::not_found("There is no such route; see /docs."))
         .layer(from_fn(rate_limit::report))
         .layer(from_fn_with_state(state.clone(), trace::request));
-    providers.merge(clients).with_state(state)
+    providers
+        .merge(clients)
+        .layer(from_fn(headers::secure))
+        .with_state(state)
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ mod collector;
 mod conservation;
 mod faults;
 mod google;
+mod hostile;
 mod keeping;
 mod logs;
 mod openai_webhooks;

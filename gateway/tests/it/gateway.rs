@@ -37,6 +37,7 @@ pub(crate) const NO_BROKER: &str = "amqp://127.0.0.1:1";
 pub(crate) const NO_DATABASE: &str = "postgres://millrace@127.0.0.1:1/millrace";
 
 /// The gateway, in this process.
+#[derive(Clone)]
 pub(crate) struct Gateway(Router);
 
 /// An answer, read whole.

@@ -4,11 +4,13 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod api_keys;
+mod bodies;
 mod broker_away;
 mod confirmed;
 mod contract;
 mod described;
 mod gateway;
+mod headers;
 mod own_node;
 mod questions;
 mod rate_limits;
