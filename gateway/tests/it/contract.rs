@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use ::gateway::problem::kind;
 use axum::body::Body;
 use axum::http::{HeaderValue, Request};
+use entities::api_key::{self, KeyHash};
 use entities::job;
 use futures_util::stream;
 use serde_json::{Value, json};
@@ -17,6 +18,9 @@ use crate::gateway::{
     openai, unproven,
 };
 use crate::questions::{new_job, write};
+
+/// A key that opens nothing.
+const KEY_WITHOUT_SCOPES: &str = "key-without-scopes";
 
 /// The largest body of the gateways here.
 const LARGEST: usize = 4096;
@@ -179,15 +183,19 @@ impl Gateways {
         let connection = database.connect().await;
         write(&connection, "c1", "one", 1).await;
         job::insert(&connection, new_job(), now()).await.unwrap();
+        let hash = KeyHash::of(KEY_WITHOUT_SCOPES);
+        let made = api_key::insert(&connection, "nothing", hash, &[], None, now()).await;
+        made.unwrap();
         let limit = LARGEST.to_string();
         let more = [
             ("MAX_BODY_BYTES", limit.as_str()),
             ("HUBSPOT_WORKFLOW_SIGNATURES", "true"),
         ];
-        let exhausted = Gateway::with(NO_BROKER, NO_DATABASE, &more);
+        let once = [("RATE_LIMIT_PER_ADDRESS", "1")];
+        let exhausted = Gateway::with(NO_BROKER, NO_DATABASE, &[&more[..], &once].concat());
         let calls: [(usize, &dyn Fn() -> Request<Body>); 3] = [
-            (6000, &|| proven("GET", "/job-status/%00", "")),
-            (1200, &|| unproven("POST", "/webhook", "")),
+            (1, &|| proven("GET", "/job-status/%00", "")),
+            (1, &|| unproven("POST", "/webhook", "")),
             (60, &|| unproven("GET", "/test-webhook", "")),
         ];
         for (limit, request) in calls {
@@ -226,6 +234,12 @@ impl Gateways {
                 let path = concrete(path).replace(WORKFLOW_SECRET, "wrong");
                 self.whole.send(unproven(method, &path, "{}")).await
             }
+            403 => {
+                let mut request = proven(&good_body(path));
+                let key = HeaderValue::from_static(KEY_WITHOUT_SCOPES);
+                request.headers_mut().insert("x-api-key", key);
+                self.whole.send(request).await
+            }
             404 if path == "/problems/{name}" => {
                 self.whole
                     .send(unproven(method, "/problems/none", ""))
@@ -238,8 +252,10 @@ impl Gateways {
             413 => self.whole.send(proven(&"x".repeat(LARGEST + 1))).await,
             415 => {
                 let mut request = proven("{}");
-                let media_type = HeaderValue::from_static("text/plain");
-                request.headers_mut().insert("content-type", media_type);
+                let compression = HeaderValue::from_static("gzip");
+                request
+                    .headers_mut()
+                    .insert("content-encoding", compression);
                 self.whole.send(request).await
             }
             422 if path == "/webhook/hubspot" => self.whole.send(proven("[1]")).await,
@@ -284,7 +300,7 @@ async fn each_documented_status_is_answered_as_it_is_documented() {
     for answer in slow.join_all().await {
         assert_eq!(answer.problem(408), "too-slow");
     }
-    let all = [200, 202, 400, 401, 404, 408, 413, 415, 422, 429, 503];
+    let all = [200, 202, 400, 401, 403, 404, 408, 413, 415, 422, 429, 503];
     assert_eq!(driven, BTreeSet::from(all));
 }
 
