@@ -171,6 +171,8 @@ struct Gateways {
     no_database: Gateway,
     /// Neither.
     alone: Gateway,
+    /// No secret is configured for workflow actions.
+    closed: Gateway,
     /// Nobody may call any more.
     exhausted: Gateway,
     _broker: Broker,
@@ -210,6 +212,7 @@ impl Gateways {
             whole: connected(database.url()).await,
             no_database: connected(NO_DATABASE).await,
             alone: Gateway::with(NO_BROKER, NO_DATABASE, &more),
+            closed: Gateway::with(NO_BROKER, NO_DATABASE, &[("WEBHOOK_SECRET", "")]),
             exhausted,
             _broker: broker,
             _database: database,
@@ -265,6 +268,17 @@ impl Gateways {
                 self.exhausted.send(unproven(method, &path, "{}")).await
             }
             429 => self.exhausted.send(proven(&good_body(path))).await,
+            // HighLevel is answered 429 where others are answered 503, unless the route is closed.
+            503 if matches!(
+                path,
+                "/webhook" | "/webhook/highlevel" | "/webhook/t/{secret}"
+            ) =>
+            {
+                let mut request = unproven(method, &concrete(path), "{}");
+                let token = HeaderValue::from_static("guessed");
+                request.headers_mut().insert("x-webhook-token", token);
+                self.closed.send(request).await
+            }
             503 => self.alone.send(proven(&good_body(path))).await,
             _ => panic!("no request is known that {method} {path} answers with {status}"),
         }
