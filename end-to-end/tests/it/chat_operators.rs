@@ -56,23 +56,23 @@ async fn a_higher_wait_holds_from_the_next_message(world: World) {
 async fn a_wait_outside_its_range_is_refused_and_changes_nothing(world: World) {
     world.start().await;
     set_wait(&world, 42).await;
-    for refused in [
-        json!(4),
-        json!(301),
-        json!(0),
-        json!(-5),
-        json!("30"),
-        json!(7.5),
+    for (refused, status) in [
+        (json!(4), 400),
+        (json!(301), 400),
+        (json!(0), 400),
+        (json!(-5), 400),
+        (json!("30"), 422),
+        (json!(7.5), 422),
     ] {
         let body = json!({"batch_wait_time": refused});
         let answer = world.post("/batch-config", &body).await;
-        assert_eq!(answer.status, 400, "{refused}: {}", answer.body);
+        assert_eq!(answer.status, status, "{refused}: {}", answer.body);
         let detail = answer.body["detail"].as_str().unwrap();
         assert!(detail.contains("from 5 to 300"), "{detail}");
         let wait = world.get("/batch-config").await.body;
         assert_eq!(wait["batch_wait_time"], 42);
     }
-    assert_eq!(world.post("/batch-config", &json!({})).await.status, 400);
+    assert_eq!(world.post("/batch-config", &json!({})).await.status, 422);
 }
 
 async fn a_forced_batch_closes_at_once(world: World) {
