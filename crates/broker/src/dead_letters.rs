@@ -220,11 +220,13 @@ pub(crate) async fn put_back(
         multiple: true,
         requeue: true,
     };
+    // Those that nobody has taken lie there already.
+    let expected = count(channel, lot).await? as usize + messages;
     if messages > 0 {
         channel.basic_nack(0, all).await?;
     }
     let returned = async {
-        while (count(channel, lot).await? as usize) < messages {
+        while (count(channel, lot).await? as usize) < expected {
             tokio::time::sleep(PUT_BACK_INTERVAL).await;
         }
         lapin::Result::Ok(())
