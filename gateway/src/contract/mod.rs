@@ -1,7 +1,7 @@
 //! The contract: what the HTTP interface promises, generated from the code that keeps it.
 //!
 //! Each handler is annotated with its method, path, bodies and statuses; its problems follow from
-//! the extractors that it uses (see [`problems::CanFail`]). `tests/it/contract.rs` drives each
+//! the extractors that it uses (see `problems::CanFail`). `tests/it/contract.rs` drives each
 //! documented status, and every answer that a test gets is checked against this.
 
 mod aliases;
