@@ -5,12 +5,15 @@ use end_to_end::{World, on_both_databases};
 use sandbox::{Fault, Provider};
 use serde_json::json;
 
-use crate::faults::{NOTIFY, SEND_MESSAGE, refused};
+use crate::faults::{SEND_MESSAGE, refused};
 
 on_both_databases!(
     no_worker_sends_while_highlevel_wants_a_pause,
     no_worker_notifies_while_the_receiver_wants_a_pause,
 );
+
+/// Whatever is posted to the receiver of notifications: there is one thing to post.
+const NEWS: (Provider, &str) = (Provider::Notify, "POST ");
 
 /// In seconds.
 const PAUSE: i64 = 8;
@@ -38,7 +41,7 @@ async fn no_worker_sends_while_highlevel_wants_a_pause(world: World) {
 }
 
 async fn no_worker_notifies_while_the_receiver_wants_a_pause(world: World) {
-    world.sandbox.add_fault(pause(NOTIFY));
+    world.sandbox.add_fault(pause(NEWS));
     let _gateway = world.spawn_gateway().await;
     let _workers = [
         world.spawn_worker("all").await,
@@ -49,14 +52,14 @@ async fn no_worker_notifies_while_the_receiver_wants_a_pause(world: World) {
         world.generate(&body, None).await;
     };
     research("first").await;
-    until_refused(&world, NOTIFY).await;
+    until_refused(&world, NEWS).await;
     research("second").await;
     world
         .until("both are told", |world| {
             world.news("document.created").len() == 2
         })
         .await;
-    was_left_alone(&world, NOTIFY);
+    was_left_alone(&world, NEWS);
 }
 
 fn pause(route: (Provider, &str)) -> Fault {
