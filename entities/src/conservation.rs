@@ -78,10 +78,7 @@ async fn research_submission<C: ConnectionTrait>(
     use job::{Column, State};
     // A condition that is added to a negated one would be negated as well.
     let not_submitted = || Condition::all().add(was_submitted().not());
-    let without_document = || not_submitted().add(Column::DocumentedAt.is_null());
-    let waiting =
-        || without_document().add(Column::State.is_in([State::Queued, State::AwaitingBudget]));
-    let cancelled = without_document().add(Column::State.eq(State::Cancelled));
+    let half_way = [State::Queued, State::AwaitingBudget];
     Ok(Tally {
         accepted: count::<job::Entity, _>(tx, Condition::all()).await?,
         done: count::<job::Entity, _>(tx, was_submitted()).await?,
@@ -91,15 +88,7 @@ async fn research_submission<C: ConnectionTrait>(
             not_submitted().add(Column::DocumentedAt.is_not_null()),
         )
         .await?,
-        suppressed: named("cancelled", count::<job::Entity, _>(tx, cancelled).await?),
-        failed: count::<job::Entity, _>(
-            tx,
-            without_document().add(Column::State.eq(State::Failed)),
-        )
-        .await?,
-        waiting: count::<job::Entity, _>(tx, waiting()).await?,
-        overdue: count::<job::Entity, _>(tx, waiting().add(Column::UpdatedAt.lt(before))).await?,
-        ..Tally::default()
+        ..without_document(tx, not_submitted, half_way, before).await?
     })
 }
 
@@ -108,20 +97,30 @@ async fn research_completion<C: ConnectionTrait>(
     before: DateTime<Utc>,
 ) -> Result<Tally, DbErr> {
     use job::{Column, State};
-    let without_document = || was_submitted().add(Column::DocumentedAt.is_null());
-    let waiting =
-        || without_document().add(Column::State.is_in([State::Submitted, State::Completed]));
-    let cancelled = without_document().add(Column::State.eq(State::Cancelled));
+    let half_way = [State::Submitted, State::Completed];
     Ok(Tally {
         accepted: count::<job::Entity, _>(tx, was_submitted()).await?,
         done: count::<job::Entity, _>(tx, was_submitted().add(Column::DocumentedAt.is_not_null()))
             .await?,
+        ..without_document(tx, was_submitted, half_way, before).await?
+    })
+}
+
+/// Of these jobs, those that have no document: what became of them, or that they are half-way.
+async fn without_document<C: ConnectionTrait>(
+    tx: &C,
+    jobs: impl Fn() -> Condition,
+    half_way: [job::State; 2],
+    before: DateTime<Utc>,
+) -> Result<Tally, DbErr> {
+    use job::{Column, State};
+    let without_document = || jobs().add(Column::DocumentedAt.is_null());
+    let waiting = || without_document().add(Column::State.is_in(half_way));
+    let cancelled = without_document().add(Column::State.eq(State::Cancelled));
+    let failed = without_document().add(Column::State.eq(State::Failed));
+    Ok(Tally {
         suppressed: named("cancelled", count::<job::Entity, _>(tx, cancelled).await?),
-        failed: count::<job::Entity, _>(
-            tx,
-            without_document().add(Column::State.eq(State::Failed)),
-        )
-        .await?,
+        failed: count::<job::Entity, _>(tx, failed).await?,
         waiting: count::<job::Entity, _>(tx, waiting()).await?,
         overdue: count::<job::Entity, _>(tx, waiting().add(Column::UpdatedAt.lt(before))).await?,
         ..Tally::default()

@@ -7,7 +7,7 @@ use entities::batch;
 use entities::job::State;
 use serde_json::{Value, json};
 
-use crate::faults::{SEND_MESSAGE, refused};
+use crate::faults::a_reply_is_parked;
 
 on_both_databases!(after_both_flows_nothing_is_missing);
 
@@ -49,15 +49,7 @@ async fn after_both_flows_nothing_is_missing(world: World) {
 async fn a_parked_message_that_somebody_purged_by_hand_is_missed(world: World) {
     let _gateway = world.spawn_gateway().await;
     let _worker = world.spawn_worker("all").await;
-    world.sandbox.add_fault(refused(SEND_MESSAGE, 400));
-    world.contact_writes("ada", "Hello!").await;
-    world.close_batch("ada", 1).await;
-    world.until_batch("ada", batch::State::Failed).await;
-    world
-        .until("a parked message", |world| {
-            world.broker.waiting("chat.reply.dead").len() == 1
-        })
-        .await;
+    a_reply_is_parked(&world).await;
     let (balanced, balance) = conservation(&world, &[]).await;
     assert!(balanced, "{balance}");
     let reply = figure(&balance, "chat.reply");

@@ -1,5 +1,7 @@
 //! Faults of the stand-ins, in words.
 
+use end_to_end::World;
+use entities::batch;
 use sandbox::{Deliver, DeliveryMode, Fault, FaultKind, Provider};
 
 /// Creating a response, in the background or not.
@@ -59,4 +61,17 @@ pub(crate) fn delivery(deliver: Deliver) -> DeliveryMode {
         deliver,
         delay_ms: 1500,
     }
+}
+
+/// HighLevel refuses the reply to the contact `ada` for good.
+pub(crate) async fn a_reply_is_parked(world: &World) {
+    world.sandbox.add_fault(refused(SEND_MESSAGE, 400));
+    world.contact_writes("ada", "Hello!").await;
+    world.close_batch("ada", 1).await;
+    world.until_batch("ada", batch::State::Failed).await;
+    world
+        .until("a parked message", |world| {
+            world.broker.waiting("chat.reply.dead").len() == 1
+        })
+        .await;
 }

@@ -10,7 +10,7 @@ use sea_orm::ActiveValue::Set;
 use sea_orm::{EntityTrait, PaginatorTrait};
 use serde_json::{Value, json};
 
-use crate::faults::{SEND_MESSAGE, refused};
+use crate::faults::{SEND_MESSAGE, a_reply_is_parked, refused};
 
 on_both_databases!(
     what_is_over_is_removed_and_the_rest_stays,
@@ -147,15 +147,7 @@ async fn who_opted_out_is_not_written_to_after_the_deletion(world: World) {
 async fn a_purged_message_is_accounted_for(world: World) {
     let _gateway = world.spawn_gateway().await;
     let _worker = world.spawn_worker("all").await;
-    world.sandbox.add_fault(refused(SEND_MESSAGE, 400));
-    world.contact_writes("ada", "Hello!").await;
-    world.close_batch("ada", 1).await;
-    world.until_batch("ada", batch::State::Failed).await;
-    world
-        .until("a parked message", |world| {
-            world.broker.waiting("chat.reply.dead").len() == 1
-        })
-        .await;
+    a_reply_is_parked(&world).await;
     let purged = said(&world, &["dead-letters", "purge", "chat.reply", "--all"]).await;
     assert!(purged.contains("1 message(s) purged"), "{purged}");
     let conservation = said(&world, &["conservation"]).await;

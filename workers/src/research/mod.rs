@@ -5,6 +5,7 @@ pub(crate) mod completion;
 pub(crate) mod document;
 pub(crate) mod input;
 mod markdown;
+mod new_job;
 pub(crate) mod result;
 pub(crate) mod submission;
 

@@ -3,8 +3,8 @@
 //! Reads `research.submission`. Writes the job and the effect `research:<job>:submit:<attempt>`.
 //! Creation at OpenAI is not idempotent and costs dollars: after an unknown outcome the job waits
 //! for the webhook that carries its `metadata.job_id`, and only `adoption.rs`, which sees the webhooks
-//! that have come, lets it be submitted again. A parked message means that OpenAI or HubSpot refused; its job is marked failed, and a replay goes on
-//! from where it stood.
+//! that have come, lets it be submitted again. A parked message means that OpenAI or HubSpot
+//! refused; its job is marked failed, and a replay goes on from where it stood.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,12 +15,13 @@ use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 use clients::openai::ResearchRequest;
 use clients::{ErrorKind, Provider};
 use crash_points::crash_point;
-use entities::job::{self, NewJob, Reservation, Source, State};
+use entities::job::{self, Reservation, State};
 use entities::{JobId, ResponseId, effect, processed_event};
 use messages::{BudgetExceeded, DealStageChanged, Envelope, ResearchRequested, event_type};
 use sea_orm::DatabaseConnection;
 use serde_json::{Value, json};
 
+use super::new_job::{job_of, job_of_deal, job_of_request};
 use super::{adoption, input};
 use crate::follow_ups::{
     budget_exceeded, document_created, is_resume, research_failed, resubmission_due,
@@ -123,18 +124,6 @@ enum Origin {
     ParkingLot,
     /// We sent it to drive the job on, before it failed: nothing.
     Ourselves,
-}
-
-/// The job that an event of this queue is about.
-fn job_of(event: &Envelope) -> Option<JobId> {
-    if event.event_type == event_type::DEAL_STAGE_CHANGED {
-        let data: DealStageChanged = event.data().ok()?;
-        return Some(JobId::from_idempotency_key(&data.idempotency_key()));
-    }
-    event
-        .data::<ResearchRequested>()
-        .ok()
-        .map(|data| JobId(data.job_id))
 }
 
 impl Submission {
@@ -471,36 +460,4 @@ pub(super) async fn cancel_other(openai: &clients::openai::Client, response_id: 
 /// The ledger's key for one submission of a job.
 pub(crate) fn effect_key(job: JobId, attempt: i32) -> String {
     format!("research:{job}:submit:{attempt}")
-}
-
-fn job_of_deal(data: &DealStageChanged, event: &Envelope) -> NewJob {
-    NewJob {
-        idempotency_key: data.idempotency_key(),
-        source: Source::HubSpot,
-        company_id: format!("deal-{}", data.deal_id),
-        company_name: None,
-        company_domain: None,
-        portal_id: Some(data.portal_id),
-        deal_id: Some(data.deal_id.to_string()),
-        stage: Some(data.stage.clone()),
-        stage_ts: Some(data.occurred_at_ms.to_string()),
-        refresh: false,
-        traceparent: event.traceparent.clone(),
-    }
-}
-
-fn job_of_request(data: ResearchRequested, event: &Envelope) -> NewJob {
-    NewJob {
-        idempotency_key: data.idempotency_key,
-        source: Source::Api,
-        company_id: data.company_id,
-        company_name: None,
-        company_domain: None,
-        portal_id: None,
-        deal_id: data.deal_id,
-        stage: None,
-        stage_ts: data.stage_ts,
-        refresh: data.refresh,
-        traceparent: event.traceparent.clone(),
-    }
 }
