@@ -7,6 +7,9 @@ check() {
     failed_checks=()
     check_that "formatting" cargo fmt --all --check
     check_that "lints, and an up-to-date Cargo.lock" cargo clippy --locked --workspace --all-targets -- -D warnings
+    # Resolves its dependencies without fetching or building them.
+    check_that "an up-to-date fuzz/Cargo.lock (the same command without --locked mends it)" \
+        cargo update --quiet --workspace --locked --manifest-path fuzz/Cargo.toml
     if cargo deny --version >/dev/null 2>&1; then
         check_that "dependencies (deny.toml)" cargo deny --log-level error check
     else
