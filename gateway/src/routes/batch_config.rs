@@ -58,9 +58,9 @@ pub(crate) struct BatchConfig {
 )]
 pub(crate) async fn wait(
     FromState(state): FromState<State>,
-    _client: Verified<Client<Read>>,
+    client: Verified<Client<Read>>,
 ) -> Result<Json<BatchConfig>, Problem> {
-    let seconds = current_wait(&state).await?;
+    let seconds = ask(&client, current_wait(&state)).await?;
     Ok(Json(BatchConfig::new(seconds, state.clock.now())))
 }
 
@@ -87,12 +87,8 @@ pub(crate) async fn set_wait(
 ) -> Result<Json<BatchConfig>, Problem> {
     let wait_seconds = body.seconds()?;
     let now = state.clock.now();
-    ask(setting::set_batch_wait_seconds(
-        &state.database,
-        wait_seconds,
-        now,
-    ))
-    .await?;
+    let question = setting::set_batch_wait_seconds(&state.database, wait_seconds, now);
+    ask(&client, question).await?;
     let id = Uuid::new_v4().to_string();
     let data = WaitChanged { wait_seconds };
     let event = Envelope::new(event_type::WAIT_CHANGED, id, "/batch-config", now, &data);

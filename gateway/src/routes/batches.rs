@@ -90,10 +90,11 @@ pub(crate) struct BatchForced {
 )]
 pub(crate) async fn queue(
     FromState(state): FromState<State>,
-    _client: Verified<Client<Read>>,
+    client: Verified<Client<Read>>,
 ) -> Result<Json<QueueStatus>, Problem> {
-    let (wait, now) = (current_wait(&state).await?, state.clock.now());
-    let (count, details) = ask(async {
+    let now = state.clock.now();
+    let (wait, count, details) = ask(&client, async {
+        let wait = current_wait(&state).await?;
         let count = batch::count_open(&state.database).await?;
         let mut details = BTreeMap::new();
         for batch in batch::open_batches(&state.database, MOST_DETAILS).await? {
@@ -103,7 +104,7 @@ pub(crate) async fn queue(
                 BatchView::read(&state.database, batch, wait, now).await?,
             );
         }
-        Ok((count, details))
+        Ok((wait, count, details))
     })
     .await?;
     Ok(Json(QueueStatus {
@@ -147,12 +148,13 @@ pub(crate) async fn queue(
 )]
 pub(crate) async fn status(
     FromState(state): FromState<State>,
-    _client: Verified<Client<Read>>,
+    client: Verified<Client<Read>>,
     PathId(contact_id): PathId,
 ) -> Result<Json<BatchStatus>, Problem> {
-    let (wait, now) = (current_wait(&state).await?, state.clock.now());
+    let now = state.clock.now();
     let contact = ContactId::from(contact_id.as_str());
-    let (has_active_batch, batch) = ask(async {
+    let (wait, has_active_batch, batch) = ask(&client, async {
+        let wait = current_wait(&state).await?;
         let open = batch::open_of_contact(&state.database, &contact).await?;
         let is_open = open.is_some();
         let batch = match open {
@@ -163,7 +165,7 @@ pub(crate) async fn status(
             Some(batch) => Some(BatchView::read(&state.database, batch, wait, now).await?),
             None => None,
         };
-        Ok((is_open, view))
+        Ok((wait, is_open, view))
     })
     .await?;
     Ok(Json(BatchStatus {
@@ -214,7 +216,8 @@ pub(crate) async fn force(
     PathId(contact_id): PathId,
 ) -> Result<(StatusCode, Json<BatchForced>), Problem> {
     let contact = ContactId::from(contact_id.as_str());
-    let (status, batch_id) = match ask(batch::open_of_contact(&state.database, &contact)).await {
+    let question = batch::open_of_contact(&state.database, &contact);
+    let (status, batch_id) = match ask(&client, question).await {
         Ok(Some(batch)) => (StatusCode::OK, Some(batch.id.0)),
         Ok(None) => return Err(no_open_batch()),
         Err(_) => (StatusCode::ACCEPTED, None),

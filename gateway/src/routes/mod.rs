@@ -27,9 +27,11 @@ use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 
 use crate::problem::Problem;
 use crate::state::State;
+use crate::verify::{Client, Verified};
 
-/// How long a question to the database may take, waiting for a connection included.
-const DATABASE_DEADLINE: Duration = Duration::from_secs(4);
+/// How long the database may take for all that one request asks of it, its key and waiting for a
+/// connection included: the answer is there within two seconds, whatever the database does.
+const DATABASE_DEADLINE: Duration = Duration::from_millis(1800);
 
 /// Types whose events have data of our own making. A provider's unknown event must not take the
 /// name of one.
@@ -54,12 +56,16 @@ pub(crate) fn unrouted_type(provider: &str, name: &str) -> String {
     event_type
 }
 
-/// Asks the database.
+/// Asks the database for a client, once in a request.
 ///
 /// # Errors
 /// 503 when it does not answer.
-async fn ask<T>(question: impl Future<Output = Result<T, DbErr>>) -> Result<T, Problem> {
-    let reason = match tokio::time::timeout(DATABASE_DEADLINE, question).await {
+async fn ask<A, T>(
+    client: &Verified<Client<A>>,
+    question: impl Future<Output = Result<T, DbErr>>,
+) -> Result<T, Problem> {
+    let left = DATABASE_DEADLINE.saturating_sub(client.waited);
+    let reason = match tokio::time::timeout(left, question).await {
         Ok(Ok(answer)) => return Ok(answer),
         Ok(Err(error)) => error.to_string(),
         Err(_) => "no answer in time".to_owned(),
@@ -69,8 +75,8 @@ async fn ask<T>(question: impl Future<Output = Result<T, DbErr>>) -> Result<T, P
 }
 
 /// The wait before a batch closes, in seconds: the operator's, else the configured one.
-async fn current_wait(state: &State) -> Result<u32, Problem> {
-    let stored = ask(setting::batch_wait_seconds(&state.database)).await?;
+async fn current_wait(state: &State) -> Result<u32, DbErr> {
+    let stored = setting::batch_wait_seconds(&state.database).await?;
     Ok(stored.unwrap_or(state.config.batch_wait_seconds))
 }
 

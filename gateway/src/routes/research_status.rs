@@ -127,19 +127,23 @@ struct Completion {
 )]
 pub(crate) async fn job_status(
     FromState(state): FromState<State>,
-    _client: Verified<Client<Read>>,
+    client: Verified<Client<Read>>,
     PathId(id): PathId,
 ) -> Result<Json<JobStatus>, Problem> {
     let job_id = id.parse::<JobId>().ok();
-    let job = match job_id {
-        Some(job_id) => ask(job::find(&state.database, job_id)).await?,
-        None => {
-            let response_id = ResponseId::from(id.as_str());
-            ask(job::find_by_response(&state.database, &response_id)).await?
-        }
-    };
-    if let Some(job) = job {
-        let document = ask(document::find(&state.database, job.id)).await?;
+    let found = ask(&client, async {
+        let job = match job_id {
+            Some(job_id) => job::find(&state.database, job_id).await?,
+            None => {
+                let response_id = ResponseId::from(id.as_str());
+                job::find_by_response(&state.database, &response_id).await?
+            }
+        };
+        let Some(job) = job else { return Ok(None) };
+        let document = document::find(&state.database, job.id).await?;
+        Ok(Some((job, document)))
+    });
+    if let Some((job, document)) = found.await? {
         return Ok(Json(status(job, document)));
     }
     let accepted = job_id.and_then(|job_id| {

@@ -1,6 +1,7 @@
 //! Clients and operators, who show an API key.
 
 use std::marker::PhantomData;
+use std::time::{Duration, Instant};
 
 use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
@@ -18,7 +19,11 @@ use crate::state::State;
 
 /// Somebody whose API key opens what `A` names.
 #[derive(Debug)]
-pub struct Client<A>(PhantomData<A>);
+pub struct Client<A> {
+    /// How long its key was looked up: nothing, but where the database was asked.
+    pub(crate) waited: Duration,
+    access: PhantomData<A>,
+}
 
 /// What a route lets its callers do: the scope that it asks of a key.
 pub trait Access: Send + Sync {
@@ -64,7 +69,7 @@ impl<A: Access> FromRequestParts<State> for Verified<Client<A>> {
             return Err(refuse::<Client<A>>(missing, parts, state, problem));
         };
         let key = KeyHash::of(key);
-        let now = state.clock.now();
+        let (now, started) = (state.clock.now(), Instant::now());
         let checked = state.api_keys.check(&key, A::SCOPE, &state.database, now);
         if let Err(refusal) = checked.await {
             return Err(match told(refusal, A::SCOPE) {
@@ -72,8 +77,12 @@ impl<A: Access> FromRequestParts<State> for Verified<Client<A>> {
                 (None, problem) => problem,
             });
         }
+        let waited = started.elapsed();
         count(state, parts, Caller::Key(key))?;
-        Ok(Self::new(Client(PhantomData)))
+        Ok(Self::new(Client {
+            waited,
+            access: PhantomData,
+        }))
     }
 }
 

@@ -1,5 +1,8 @@
 //! Keys of the database open what their scopes name, with and without `API_KEYS`.
 
+use std::net::TcpListener;
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::http::Request;
 use chrono::TimeDelta;
@@ -8,6 +11,7 @@ use entities::api_key::{self, KeyHash, Scope};
 use futures_util::future::join_all;
 use sea_orm::DatabaseConnection;
 use test_support::Database;
+use tokio::time::timeout;
 
 use crate::gateway::{API_KEY, Answer, Gateway, NO_BROKER, now, unproven};
 
@@ -110,6 +114,30 @@ async fn a_key_that_nobody_can_look_up_is_asked_to_come_back() {
     let answer = call(&gateway, "GET", "/batch-config", "of-the-database").await;
     assert_eq!(answer.problem(503), "database-unavailable");
     assert!(answer.retry_after() > 0);
+}
+
+/// Two seconds are promised; the rest is for a busy machine.
+const ANSWERED: Duration = Duration::from_secs(3);
+
+#[tokio::test]
+async fn a_database_that_never_answers_holds_no_answer_up() {
+    // The kernel takes the connections, and nobody reads what comes over them.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let gateway = Gateway::new(NO_BROKER, &format!("postgres://m@127.0.0.1:{port}/m"));
+    // Nor does the broker: it has been away for so long that nobody waits for it.
+    let job = r#"{"companyId":1}"#;
+    let answer = gateway.call("POST", "/generate", job).await;
+    assert_eq!(answer.problem(503), "not-confirmed");
+    join_all(ROUTES.map(async |(method, path, _)| {
+        for key in [API_KEY, "of-the-database"] {
+            let answer = timeout(ANSWERED, call(&gateway, method, path, key)).await;
+            let answer = answer.unwrap_or_else(|_| panic!("{method} {path} with {key} hangs"));
+            let refused = matches!(answer.status.as_u16(), 401 | 403);
+            assert!(!refused, "{method} {path}: {}", answer.body);
+        }
+    }))
+    .await;
 }
 
 #[tokio::test]
