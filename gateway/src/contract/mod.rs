@@ -5,6 +5,7 @@
 //! documented status, and every answer that a test gets is checked against this.
 
 mod aliases;
+mod counted;
 mod every_route;
 pub(crate) mod page;
 pub(crate) mod problems;
@@ -18,6 +19,7 @@ use utoipa::OpenApi;
 use crate::problem::Problem;
 use crate::routes;
 use aliases::Aliases;
+use counted::Counted;
 use every_route::EveryRoute;
 use security::Schemes;
 
@@ -72,6 +74,6 @@ pub static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
         routes::description::problem_type,
     ),
     components(schemas(Problem)),
-    modifiers(&Schemes, &EveryRoute, &Aliases),
+    modifiers(&Schemes, &Counted, &EveryRoute, &Aliases),
 )]
 struct Document;

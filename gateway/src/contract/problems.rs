@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
 
-use axum::http::{HeaderName, header};
+use axum::http::HeaderName;
 use serde_json::Value;
 use utoipa::IntoResponses;
 use utoipa::openapi::example::ExampleBuilder;
@@ -100,7 +100,7 @@ fn response(problems: &[&Problem]) -> Response {
     let headers = problems.iter().flat_map(|problem| problem.headers());
     headers
         .fold(response, |response, (name, _)| {
-            response.header(name.as_str(), describe(name))
+            response.header(name.as_str(), describe(name, true))
         })
         .build()
 }
@@ -121,16 +121,23 @@ fn value(problem: &Problem) -> Option<Value> {
     serde_json::to_value(problem).ok()
 }
 
-fn describe(name: &HeaderName) -> Header {
-    let (schema_type, description) = match *name {
-        header::RETRY_AFTER => (Type::Integer, "Seconds to wait before the next attempt."),
-        header::WWW_AUTHENTICATE => (Type::String, "How to prove who you are."),
+/// A header of answers, and whether it is on all of them.
+pub(super) fn describe(name: &HeaderName, is_always_there: bool) -> Header {
+    let (schema_type, description) = match name.as_str() {
+        "retry-after" => (Type::Integer, "Seconds to wait before the next attempt."),
+        "www-authenticate" => (Type::String, "How to prove who you are."),
+        "ratelimit" => (
+            Type::String,
+            "What is left of each limit that this request counts to: r requests, and t seconds \
+             until there are all again.",
+        ),
+        "ratelimit-policy" => (Type::String, "These limits: q requests in w seconds."),
         _ => (Type::String, ""),
     };
     HeaderBuilder::new()
         .schema(Some(Object::with_type(schema_type)))
         .description(Some(description))
         // utoipa has no field for it.
-        .extensions(Some(Extensions::from_iter([("required", true)])))
+        .extensions(Some(Extensions::from_iter([("required", is_always_there)])))
         .build()
 }

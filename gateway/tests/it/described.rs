@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex};
 
 use ::gateway::contract::DOCUMENT;
+use axum::http::HeaderName;
 use jsonschema::Validator;
 use serde_json::{Map, Value, json};
 
@@ -11,6 +12,14 @@ use crate::gateway::Answer;
 
 /// Validators by their schemas; making one takes a while.
 static VALIDATORS: LazyLock<Mutex<HashMap<String, Arc<Validator>>>> = LazyLock::new(Mutex::default);
+
+/// Headers that tell callers what to do next: they are described wherever they are sent.
+const TOLD: [&str; 4] = [
+    "ratelimit",
+    "ratelimit-policy",
+    "retry-after",
+    "www-authenticate",
+];
 
 /// All operations: method, path, description.
 pub(crate) fn operations() -> impl Iterator<Item = (&'static str, &'static str, &'static Value)> {
@@ -83,6 +92,10 @@ pub(crate) fn check(method: &str, path: &str, answer: &Answer) {
     for (name, header) in entries(&response["headers"]) {
         let is_there = answer.headers.contains_key(name) || header["required"] != true;
         assert!(is_there, "{about}: no {name}");
+    }
+    for name in answer.headers.keys().map(HeaderName::as_str) {
+        let is_described = response["headers"][name].is_object();
+        assert!(is_described || !TOLD.contains(&name), "{about}: {name}");
     }
     let Some(media_type) = answer.headers.get("content-type") else {
         assert!(response["content"].is_null(), "{about} has no body");
