@@ -21,6 +21,19 @@ use serde_json::value::RawValue;
 use crate::routes::unrouted_type;
 use fields::text;
 
+/// The types whose events have to name a contact, as HighLevel and the older bots write them. Other
+/// spellings are read alike, but one without a contact may as well be an event of another kind.
+const OF_CONTACTS: [&str; 8] = [
+    "InboundMessage",
+    "OutboundMessage",
+    "ContactCreate",
+    "ContactUpdate",
+    "ContactDndUpdate",
+    "contact.reply",
+    "contact.created",
+    "contact.updated",
+];
+
 /// One request, read.
 #[derive(Debug)]
 pub struct Reading {
@@ -89,13 +102,24 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn read(&self) -> Result<Reading, PayloadError> {
         let kind = text(self.payload, &["/type"]);
-        if let Some(event_type) = kind.as_deref().and_then(contact::event_type) {
-            return self.contact(event_type);
+        let reading = if let Some(event_type) = kind.as_deref().and_then(contact::event_type) {
+            self.contact(event_type)
+        } else if message::is_message(kind.as_deref(), self.payload) {
+            self.message(kind.as_deref())
+        } else {
+            return self.other(kind.as_deref());
+        };
+        match reading {
+            Err(PayloadError::MissingContact { .. }) if !self.is_of_contact() => {
+                self.other(kind.as_deref())
+            }
+            reading => reading,
         }
-        if message::is_message(kind.as_deref(), self.payload) {
-            return self.message(kind.as_deref());
-        }
-        self.other(kind.as_deref())
+    }
+
+    fn is_of_contact(&self) -> bool {
+        let kind = self.payload.get("type").and_then(Value::as_str);
+        kind.is_some_and(|kind| OF_CONTACTS.contains(&kind))
     }
 
     fn contact(&self, event_type: &str) -> Result<Reading, PayloadError> {

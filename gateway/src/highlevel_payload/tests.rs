@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeZone as _, Utc};
 use messages::{ContactChanged, MessageReceived, event_type};
 use serde_json::{Value, json};
 
-use super::{PayloadError, Reading, read};
+use super::{OF_CONTACTS, PayloadError, Reading, read};
 
 fn received_at() -> DateTime<Utc> {
     Utc.with_ymd_and_hms(2026, 11, 22, 12, 0, 30).unwrap()
@@ -266,6 +266,34 @@ fn a_missing_contact_is_said_where_its_shape_has_it() {
     ] {
         let error = read_json(&payload).unwrap_err();
         assert_eq!(error, PayloadError::MissingContact { pointer }, "{payload}");
+    }
+}
+
+#[test]
+fn a_type_that_is_only_spelled_alike_needs_no_contact() {
+    for (kind, event_type) in [
+        ("inbound_message", "highlevel.inbound_message"),
+        (" InboundMessage", "highlevel.inbound_message"),
+        ("CONTACT.CREATED", "highlevel.unknown.contact.created"),
+    ] {
+        let reading = read_json(&json!({"type": kind, "body": "Hi"})).unwrap();
+        assert_eq!(
+            (reading.contact_id, reading.event.event_type.as_str()),
+            (None, event_type)
+        );
+    }
+    let with_contact = json!({"type": "inbound_message", "contactId": "c", "body": "Hi"});
+    assert_eq!(message(&with_contact).0, event_type::MESSAGE_RECEIVED);
+}
+
+#[test]
+fn the_description_asks_the_same_types_for_a_contact() {
+    let schemas = &crate::contract::DOCUMENT["components"]["schemas"];
+    let event = &schemas["HighLevelOtherEvent"]["properties"]["type"];
+    let form = schemas["HighLevelForm"]["anyOf"].as_array().unwrap();
+    let form = form.iter().find_map(|one| one["properties"].get("type"));
+    for described in [event, form.unwrap()] {
+        assert_eq!(described["not"]["enum"], json!(OF_CONTACTS));
     }
 }
 
