@@ -257,7 +257,8 @@ mod tests {
     fn a_secret_can_come_from_a_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = file(&folder, "first,second\n");
-        let mut environment = Environment::from_pairs([("KEY_FILE", path)]);
+        // An empty variable beside it, as a template may set it, is a missing one.
+        let mut environment = Environment::from_pairs([("KEY_FILE", path.as_str()), ("KEY", "")]);
         assert_eq!(environment.secret("KEY").unwrap().expose(), "first,second");
         assert_eq!(environment.secrets("KEY").len(), 2);
         file(&folder, "one\ntwo\nthree\n");
