@@ -6,7 +6,7 @@ use sea_orm::{
     AccessMode, ConnAcquireErr, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
     IsolationLevel, RuntimeErr, SqliteTransactionMode, TransactionOptions, TransactionTrait,
     sqlx::{
-        self, ConnectOptions, Connection,
+        self, ConnectOptions, Connection, Executor,
         postgres::{PgConnectOptions, PgPoolOptions},
         sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
     },
@@ -22,6 +22,14 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(15);
 /// The same for connections that may be opened while the database is down: whoever asks for a
 /// status wants to hear soon that there is none.
 const LAZY_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long a connection may have been idle before it is asked whether it is still there.
+const UNTESTED: Duration = Duration::from_secs(1);
+
+/// What the guarded updates are written for: each looks at the newest row. It is PostgreSQL's default
+/// unless somebody has changed it; said once for each connection instead of in each transaction.
+const READ_COMMITTED: &str =
+    "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED";
 
 /// Why there is no connection. No text here contains a password.
 #[derive(Debug, thiserror::Error)]
@@ -89,15 +97,13 @@ pub fn connect_lazy(url: &str, max_connections: u32) -> Result<DatabaseConnectio
 ///
 /// SQLite takes the write lock at once (`BEGIN IMMEDIATE`): a transaction that has read and then
 /// wants to write would otherwise fail when another wrote in between. PostgreSQL: `READ
-/// COMMITTED`, which the guarded updates are written for: each looks at the newest row.
+/// COMMITTED`.
 ///
 /// # Errors
 ///
 /// Any database error; see [`is_transient`].
 pub async fn begin(db: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
     db.begin_with_options(TransactionOptions {
-        isolation_level: (db.get_database_backend() == DbBackend::Postgres)
-            .then_some(IsolationLevel::ReadCommitted),
         sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
         ..Default::default()
     })
@@ -217,11 +223,29 @@ impl Server {
             Self::Sqlite(options) => SqlitePoolOptions::new()
                 .max_connections(max_connections)
                 .acquire_timeout(acquire_timeout)
+                .test_before_acquire(false)
                 .connect_lazy_with(*options)
                 .into(),
             Self::Postgres(options) => PgPoolOptions::new()
                 .max_connections(max_connections)
                 .acquire_timeout(acquire_timeout)
+                .test_before_acquire(false)
+                .before_acquire(|connection, metadata| {
+                    Box::pin(async move {
+                        // What was used a moment ago is there; asking each time costs as much as a
+                        // statement. If it is not, its next statement fails and is tried again.
+                        if metadata.idle_for > UNTESTED {
+                            connection.ping().await?;
+                        }
+                        Ok(true)
+                    })
+                })
+                .after_connect(|connection, _| {
+                    Box::pin(async move {
+                        connection.execute(READ_COMMITTED).await?;
+                        Ok(())
+                    })
+                })
                 .connect_lazy_with(*options)
                 .into(),
         }

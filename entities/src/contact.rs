@@ -1,9 +1,9 @@
 //! A contact's fresh-enough copy, and whether we may write to them.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ExprTrait, QuerySelect,
+    Condition, ExprTrait, IdenStatic, QuerySelect,
     entity::prelude::*,
     sea_query::OnConflict,
 };
@@ -43,7 +43,7 @@ pub struct Model {
     pub human_replied_at: Option<DateTime<Utc>>,
     /// When we first heard of the contact.
     pub created_at: DateTime<Utc>,
-    /// When this copy last changed.
+    /// When this copy last changed, or within an hour of when an event last confirmed it.
     pub updated_at: DateTime<Utc>,
 }
 
@@ -70,6 +70,27 @@ pub struct Details {
     pub phone: Option<String>,
 }
 
+impl Details {
+    /// What `later` knows takes the place of what was known before.
+    pub fn overwrite_with(&mut self, later: &Self) {
+        let overwrite = |known: &mut Option<String>, later: &Option<String>| {
+            if later.is_some() {
+                known.clone_from(later);
+            }
+        };
+        overwrite(&mut self.location_id, &later.location_id);
+        overwrite(&mut self.first_name, &later.first_name);
+        overwrite(&mut self.last_name, &later.last_name);
+        overwrite(&mut self.full_name, &later.full_name);
+        overwrite(&mut self.email, &later.email);
+        overwrite(&mut self.phone, &later.phone);
+    }
+}
+
+/// How old `updated_at` grows while events say nothing new: retention goes by it, and a row that is
+/// written with each message costs more than the message.
+const CONFIRMED_EVERY: TimeDelta = TimeDelta::hours(1);
+
 /// Creates the contact or overwrites what `details` knows; a `None` overwrites nothing. In a
 /// transaction the contact is locked from here on, as by [`lock`].
 ///
@@ -82,21 +103,51 @@ pub async fn upsert<C: ConnectionTrait>(
     details: &Details,
     now: DateTime<Utc>,
 ) -> Result<(), DbErr> {
-    let known = [
-        (Column::LocationId, &details.location_id),
-        (Column::FirstName, &details.first_name),
-        (Column::LastName, &details.last_name),
-        (Column::FullName, &details.full_name),
-        (Column::Email, &details.email),
-        (Column::Phone, &details.phone),
-    ]
-    .into_iter()
-    .filter_map(|(column, value)| value.is_some().then_some(column));
+    upsert_all(tx, [(id, details)], now).await
+}
 
-    Entity::insert(row(id, details, now))
+/// [`upsert`] of several contacts in one statement; none may be there twice. They are locked in the
+/// order in which they come: give it in the order of their ids, or two pods wait for each other.
+///
+/// # Errors
+///
+/// Any database error; see [`crate::is_transient`].
+pub async fn upsert_all<C: ConnectionTrait>(
+    tx: &C,
+    contacts: impl IntoIterator<Item = (&ContactId, &Details)>,
+    now: DateTime<Utc>,
+) -> Result<(), DbErr> {
+    const KNOWN: [Column; 6] = [
+        Column::LocationId,
+        Column::FirstName,
+        Column::LastName,
+        Column::FullName,
+        Column::Email,
+        Column::Phone,
+    ];
+    let latest = |column: Column| {
+        let name = column.as_str();
+        format!("COALESCE(excluded.{name}, contacts.{name})")
+    };
+    // PostgreSQL locks the rows that this leaves as they are, too.
+    let anything_new = KNOWN.into_iter().fold(
+        Condition::any().add(Expr::col((Entity, Column::UpdatedAt)).lte(now - CONFIRMED_EVERY)),
+        |any, column| {
+            let (latest, name) = (latest(column), column.as_str());
+            any.add(Expr::cust(format!(
+                "{latest} IS DISTINCT FROM contacts.{name}"
+            )))
+        },
+    );
+    let rows = contacts
+        .into_iter()
+        .map(|(id, details)| row(id, details, now));
+    Entity::insert_many(rows)
         .on_conflict(
             OnConflict::column(Column::Id)
-                .update_columns(known.chain([Column::UpdatedAt]))
+                .values(KNOWN.map(|column| (column, Expr::cust(latest(column)))))
+                .update_column(Column::UpdatedAt)
+                .action_and_where(anything_new.into())
                 .to_owned(),
         )
         .exec_without_returning(tx)

@@ -104,7 +104,7 @@ pub struct NewMessage {
 
 /// Stores a message that no batch answers: an outbound one, or one from a channel that we do not
 /// answer. `false` when its event was stored before; nothing is changed then. Messages that we
-/// answer go through [`batch::add_message`].
+/// answer go through [`batch::add_messages`].
 ///
 /// # Errors
 ///
@@ -115,12 +115,22 @@ pub async fn store_without_batch<C: ConnectionTrait>(
     message: NewMessage,
     now: DateTime<Utc>,
 ) -> Result<bool, DbErr> {
-    let row = ActiveModel {
+    insert_if_absent(tx, row(contact, message, None, now)).await
+}
+
+/// A message's row, with the batch that it is in and its number there.
+pub(crate) fn row(
+    contact: &ContactId,
+    message: NewMessage,
+    place: Option<(BatchId, i32)>,
+    now: DateTime<Utc>,
+) -> ActiveModel {
+    ActiveModel {
         id: Set(MessageId::random()),
         event_id: Set(message.event_id),
         contact_id: Set(contact.clone()),
-        batch_id: Set(None),
-        sequence: Set(None),
+        batch_id: Set(place.map(|(batch, _)| batch)),
+        sequence: Set(place.map(|(_, sequence)| sequence)),
         direction: Set(message.direction),
         author: Set(message.author),
         provider_message_id: Set(message.provider_message_id),
@@ -132,8 +142,7 @@ pub async fn store_without_batch<C: ConnectionTrait>(
         sent_at: Set(message.sent_at),
         received_at: Set(now),
         emptied_at: Set(None),
-    };
-    insert_if_absent(tx, row).await
+    }
 }
 
 /// The message that this event brought, if it was stored.

@@ -1,7 +1,9 @@
 //! Which events a consumer has taken, so that the same event changes nothing twice.
 
+use std::collections::{BTreeSet, HashSet};
+
 use chrono::{DateTime, Utc};
-use sea_orm::{ActiveValue::Set, ExprTrait, entity::prelude::*};
+use sea_orm::{ActiveValue::Set, ExprTrait, entity::prelude::*, sea_query::OnConflict};
 
 use crate::write::insert_if_absent;
 
@@ -39,20 +41,62 @@ pub async fn record<C: ConnectionTrait>(
     event_id: &str,
     now: DateTime<Utc>,
 ) -> Result<bool, DbErr> {
-    let row = ActiveModel {
+    if insert_if_absent(tx, row(consumer, event_id, now)).await? {
+        return Ok(true);
+    }
+    count_repeat(tx, consumer, event_id).await?;
+    Ok(false)
+}
+
+/// [`record`] of several events in one statement; says for each, in their order, whether it is taken
+/// for the first time.
+///
+/// # Errors
+///
+/// Any database error; see [`crate::is_transient`].
+pub async fn record_all<C: ConnectionTrait>(
+    tx: &C,
+    consumer: &str,
+    event_ids: &[&str],
+    now: DateTime<Utc>,
+) -> Result<Vec<bool>, DbErr> {
+    // In one order for all pods, or two of them wait for each other.
+    let ids: BTreeSet<&str> = event_ids.iter().copied().collect();
+    let inserted = Entity::insert_many(ids.into_iter().map(|id| row(consumer, id, now)))
+        .on_conflict(OnConflict::new().do_nothing().to_owned())
+        .exec_with_returning_keys(tx)
+        .await?;
+    let mut inserted: HashSet<String> = inserted.into_iter().map(|(_, id)| id).collect();
+    let mut first = Vec::with_capacity(event_ids.len());
+    for id in event_ids {
+        let is_first = inserted.remove(*id);
+        if !is_first {
+            count_repeat(tx, consumer, id).await?;
+        }
+        first.push(is_first);
+    }
+    Ok(first)
+}
+
+fn row(consumer: &str, event_id: &str, now: DateTime<Utc>) -> ActiveModel {
+    ActiveModel {
         consumer: Set(consumer.to_owned()),
         event_id: Set(event_id.to_owned()),
         processed_at: Set(now),
         repeats: Set(0),
-    };
-    if insert_if_absent(tx, row).await? {
-        return Ok(true);
     }
+}
+
+async fn count_repeat<C: ConnectionTrait>(
+    tx: &C,
+    consumer: &str,
+    event_id: &str,
+) -> Result<(), DbErr> {
     Entity::update_many()
         .col_expr(Column::Repeats, Expr::col(Column::Repeats).add(1))
         .filter(Column::Consumer.eq(consumer))
         .filter(Column::EventId.eq(event_id))
         .exec(tx)
         .await?;
-    Ok(false)
+    Ok(())
 }

@@ -119,8 +119,14 @@ impl From<Verdict> for Halt {
 
 impl From<DbErr> for Halt {
     fn from(error: DbErr) -> Self {
-        Self::from(if is_transient(&error) {
-            Verdict::Hold(unavailable(&error))
+        Self::from(&error)
+    }
+}
+
+impl From<&DbErr> for Halt {
+    fn from(error: &DbErr) -> Self {
+        Self::from(if is_transient(error) {
+            Verdict::Hold(unavailable(error))
         } else {
             retry_later("database_error", error.to_string())
         })

@@ -15,6 +15,7 @@ mod config;
 pub mod conservation;
 pub mod erasure;
 mod follow_ups;
+mod group_commit;
 mod halt;
 mod notification;
 mod prices;

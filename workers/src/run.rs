@@ -15,6 +15,7 @@ use crate::chat::intake::Intake;
 use crate::chat::reply::Reply;
 use crate::conservation::{self, Books, CountError, Recorded, Waits};
 use crate::erasure::Eraser;
+use crate::group_commit::GroupCommit;
 use crate::notification::Notification;
 use crate::research::completion::CompletionWorker;
 use crate::research::document::{Documents, GoogleDocuments};
@@ -267,11 +268,13 @@ impl Starter {
                     db: db.clone(),
                     default_wait_seconds: config.wait_seconds,
                     max_wait_seconds: config.max_wait_seconds,
+                    storing: GroupCommit::default(),
                 };
                 self.read(db, WorkQueue::ChatIntake, 32, 60, intake);
                 let flush = Flush {
                     db: db.clone(),
                     publisher: self.publisher.clone(),
+                    closing: GroupCommit::default(),
                 };
                 self.read(db, WorkQueue::ChatFlush, 32, 600, flush);
             }

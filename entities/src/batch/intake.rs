@@ -1,13 +1,19 @@
-//! A message finds its batch.
+//! Messages find their batches.
+
+use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
-use sea_orm::{ActiveValue::Set, ExprTrait, entity::prelude::*};
+use sea_orm::{
+    ActiveValue::Set,
+    ExprTrait, QuerySelect,
+    entity::prelude::*,
+    sea_query::{Func, OnConflict},
+};
 
-use super::{ActiveModel, Column, Entity, State, latest_of_contact};
+use super::{ActiveModel, Column, Entity, State};
 use crate::{
     BatchId, ContactId,
     message::{self, NewMessage},
-    write::insert_if_absent,
 };
 
 /// The way that a message came, and its reply should go.
@@ -23,6 +29,19 @@ pub struct BatchRoute {
     pub conversation_provider_id: Option<String>,
 }
 
+/// A message that wants to be in a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Incoming {
+    /// Who wrote it.
+    pub contact: ContactId,
+    /// What it says.
+    pub message: NewMessage,
+    /// The way that it came.
+    pub route: BatchRoute,
+    /// Its trace (W3C Trace Context), which is its batch's if it opens one.
+    pub traceparent: Option<String>,
+}
+
 /// Where a message went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Added {
@@ -32,131 +51,202 @@ pub struct Added {
     pub sequence: i32,
 }
 
-/// Stores the message in the contact's open batch, opening one if there is none, and raises the
-/// batch's sequence to the message's. A message whose event is stored already is where it was.
+/// What the new messages of one contact do to its batch.
+struct Raise<'a> {
+    first: &'a Incoming,
+    latest: BatchRoute,
+    messages: i32,
+}
+
+/// Stores the messages, each in its contact's open batch, and raises the batches' sequences; who has
+/// no open batch gets one. Says where each message went, in their order. A message whose event is
+/// stored already is where it was.
 ///
-/// Needs a transaction from [`crate::begin`]. If the batch closes at the same moment, either this
-/// message is in it, or the batch is left alone and the message opens the next one.
+/// Needs a transaction from [`crate::begin`] that holds the contacts ([`crate::contact::upsert`]). If
+/// a batch closes at the same moment, either its messages are in it, or it is left alone and they
+/// open the next one.
 ///
 /// # Errors
 ///
 /// Any database error; see [`crate::is_transient`].
-pub async fn add_message<C: ConnectionTrait>(
+pub async fn add_messages<C: ConnectionTrait>(
     tx: &C,
-    contact: &ContactId,
-    message: NewMessage,
-    route: BatchRoute,
-    traceparent: Option<&str>,
+    messages: Vec<Incoming>,
     now: DateTime<Utc>,
-) -> Result<Added, DbErr> {
-    let event_id = message.event_id.clone();
-    if !message::store_without_batch(tx, contact, message, now).await?
-        && let Some(stored) = message::find_by_event(tx, &event_id).await?
-        && let (Some(batch_id), Some(sequence)) = (stored.batch_id, stored.sequence)
-    {
-        return Ok(Added { batch_id, sequence });
-    }
+) -> Result<Vec<Added>, DbErr> {
+    let stored = stored_before(tx, &messages).await?;
+    let is_new = |incoming: &&Incoming| !stored.contains_key(&incoming.message.event_id);
+    let raised = raise(tx, messages.iter().filter(is_new), now).await?;
 
-    // Each further turn means that another transaction has opened or closed the batch between
-    // our two statements, so this ends.
-    let added = loop {
-        if let Some(added) = raise(tx, contact, &route, now).await? {
-            break added;
+    let mut added = Vec::with_capacity(messages.len());
+    let mut rows = Vec::with_capacity(messages.len());
+    let mut next = raised;
+    for Incoming {
+        contact, message, ..
+    } in messages
+    {
+        if let Some(before) = stored.get(&message.event_id) {
+            added.push(*before);
+            continue;
         }
-        if let Some(added) = open(tx, contact, &route, traceparent, now).await? {
-            break added;
-        }
-    };
-    let place = message::ActiveModel {
-        batch_id: Set(Some(added.batch_id)),
-        sequence: Set(Some(added.sequence)),
-        ..Default::default()
-    };
-    message::Entity::update_many()
-        .set(place)
-        .filter(message::Column::EventId.eq(event_id))
-        .exec(tx)
+        let place = next
+            .get_mut(&contact)
+            .ok_or_else(|| DbErr::RecordNotFound(format!("the open batch of {contact}")))?;
+        added.push(*place);
+        let here = Some((place.batch_id, place.sequence));
+        rows.push(message::row(&contact, message, here, now));
+        place.sequence += 1;
+    }
+    message::Entity::insert_many(rows)
+        .exec_without_returning(tx)
         .await?;
     Ok(added)
 }
 
-/// Raises the open batch's sequence; `None` when there is no open batch. On PostgreSQL this waits
-/// for a transaction that is just closing the batch, and then finds it closed.
-async fn raise<C: ConnectionTrait>(
+/// Where the events are that brought a message before.
+async fn stored_before<C: ConnectionTrait>(
     tx: &C,
-    contact: &ContactId,
-    route: &BatchRoute,
-    now: DateTime<Utc>,
-) -> Result<Option<Added>, DbErr> {
-    let mut latest = ActiveModel {
-        channel: Set(route.channel.clone()),
-        conversation_provider_id: Set(route.conversation_provider_id.clone()),
-        last_message_at: Set(now),
-        ..Default::default()
-    };
-    if route.location_id.is_some() {
-        latest.location_id = Set(route.location_id.clone());
-    }
-    if route.conversation_id.is_some() {
-        latest.conversation_id = Set(route.conversation_id.clone());
-    }
-    let raised = Entity::update_many()
-        .set(latest)
-        .col_expr(Column::Sequence, Expr::col(Column::Sequence).add(1))
-        .filter(Column::ContactId.eq(contact.clone()))
-        .filter(Column::State.eq(State::Open))
-        .exec_with_returning(tx)
+    messages: &[Incoming],
+) -> Result<HashMap<String, Added>, DbErr> {
+    let ids = messages.iter().map(|one| one.message.event_id.as_str());
+    let stored: Vec<(String, Option<BatchId>, Option<i32>)> = message::Entity::find()
+        .select_only()
+        .columns([
+            message::Column::EventId,
+            message::Column::BatchId,
+            message::Column::Sequence,
+        ])
+        .filter(message::Column::EventId.is_in(ids))
+        .into_tuple()
+        .all(tx)
         .await?;
-    Ok(raised.first().map(|batch| Added {
-        batch_id: batch.id,
-        sequence: batch.sequence,
-    }))
+    let place = |batch_id: Option<BatchId>, sequence: Option<i32>| {
+        Some(Added {
+            batch_id: batch_id?,
+            sequence: sequence?,
+        })
+    };
+    Ok(stored
+        .into_iter()
+        .filter_map(|(event, batch, sequence)| Some((event, place(batch, sequence)?)))
+        .collect())
 }
 
-/// Opens a batch; `None` when another pod has just opened one.
-async fn open<C: ConnectionTrait>(
+/// Raises the open batches of the messages' contacts, or opens them, in one statement. Returns where
+/// the first message of each contact goes.
+///
+/// On PostgreSQL this waits for a transaction that is just closing a batch, and then opens the next.
+async fn raise<'a, C: ConnectionTrait>(
     tx: &C,
-    contact: &ContactId,
-    route: &BatchRoute,
-    traceparent: Option<&str>,
+    messages: impl Iterator<Item = &'a Incoming>,
     now: DateTime<Utc>,
-) -> Result<Option<Added>, DbErr> {
-    let batch_id = BatchId::random();
-    let sequence = 1;
-    let row = ActiveModel {
-        id: Set(batch_id),
-        contact_id: Set(contact.clone()),
-        location_id: Set(route.location_id.clone()),
-        state: Set(State::Open),
-        sequence: Set(sequence),
-        channel: Set(route.channel.clone()),
-        conversation_id: Set(route.conversation_id.clone()),
-        conversation_provider_id: Set(route.conversation_provider_id.clone()),
-        traceparent: Set(traceparent.map(str::to_owned)),
-        opened_at: Set(after_the_last(tx, contact, now).await?),
-        last_message_at: Set(now),
-        closed_at: Set(None),
-        closed_by: Set(None),
-        finished_at: Set(None),
-        reason: Set(None),
-        swept_at: Set(None),
-        due_back_at: Set(None),
+) -> Result<HashMap<ContactId, Added>, DbErr> {
+    let mut raises: BTreeMap<&ContactId, Raise<'_>> = BTreeMap::new();
+    for incoming in messages {
+        let raise = raises.entry(&incoming.contact).or_insert_with(|| Raise {
+            first: incoming,
+            latest: incoming.route.clone(),
+            messages: 0,
+        });
+        raise.messages += 1;
+        raise.latest = later(&raise.latest, &incoming.route);
+    }
+    if raises.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let mut opened_last = opened_last(tx, raises.keys().copied()).await?;
+    let rows = raises.iter().map(|(contact, raise)| {
+        let opened_at = after(opened_last.remove(*contact), now);
+        ActiveModel {
+            id: Set(BatchId::random()),
+            contact_id: Set((*contact).clone()),
+            location_id: Set(raise.latest.location_id.clone()),
+            state: Set(State::Open),
+            sequence: Set(raise.messages),
+            channel: Set(raise.latest.channel.clone()),
+            conversation_id: Set(raise.latest.conversation_id.clone()),
+            conversation_provider_id: Set(raise.latest.conversation_provider_id.clone()),
+            traceparent: Set(raise.first.traceparent.clone()),
+            opened_at: Set(opened_at),
+            last_message_at: Set(now),
+            closed_at: Set(None),
+            closed_by: Set(None),
+            finished_at: Set(None),
+            reason: Set(None),
+            swept_at: Set(None),
+            due_back_at: Set(None),
+        }
+    });
+    let batches = Entity::insert_many(rows)
+        .on_conflict(raise_the_open_one())
+        .exec_with_returning(tx)
+        .await?;
+    let first_place = |batch: super::Model| {
+        let raise = raises.get(&batch.contact_id)?;
+        let added = Added {
+            batch_id: batch.id,
+            sequence: batch.sequence - raise.messages + 1,
+        };
+        Some((batch.contact_id, added))
     };
-    let opened = insert_if_absent(tx, row).await?;
-    Ok(opened.then_some(Added { batch_id, sequence }))
+    Ok(batches.into_iter().filter_map(first_place).collect())
+}
+
+/// The way of the later message; where it names no place, that of the earlier one.
+fn later(earlier: &BatchRoute, later: &BatchRoute) -> BatchRoute {
+    let mut route = later.clone();
+    route.location_id = route.location_id.or_else(|| earlier.location_id.clone());
+    route.conversation_id = route
+        .conversation_id
+        .or_else(|| earlier.conversation_id.clone());
+    route
+}
+
+/// What a new batch does to the one that is open already. The index that keeps a contact from having
+/// two is named by its own words, which PostgreSQL has to see when it plans.
+fn raise_the_open_one() -> OnConflict {
+    let theirs = |column| Expr::col((Entity, column));
+    let ours = |column| Expr::col(("excluded", column));
+    let named = |column| {
+        let latest = Func::coalesce([ours(column), theirs(column)]);
+        (column, Expr::from(latest))
+    };
+    OnConflict::column(Column::ContactId)
+        .target_and_where(Expr::cust("state = 'open'"))
+        .value(
+            Column::Sequence,
+            theirs(Column::Sequence).add(ours(Column::Sequence)),
+        )
+        .values([named(Column::LocationId), named(Column::ConversationId)])
+        .update_columns([
+            Column::Channel,
+            Column::ConversationProviderId,
+            Column::LastMessageAt,
+        ])
+        .to_owned()
+}
+
+/// When each contact's last batch was opened, where there is one.
+async fn opened_last<C: ConnectionTrait>(
+    tx: &C,
+    contacts: impl Iterator<Item = &ContactId>,
+) -> Result<HashMap<ContactId, DateTime<Utc>>, DbErr> {
+    let opened: Vec<(ContactId, DateTime<Utc>)> = Entity::find()
+        .select_only()
+        .column(Column::ContactId)
+        .column_as(Column::OpenedAt.max(), "opened_at")
+        .filter(Column::ContactId.is_in(contacts.cloned()))
+        .group_by(Column::ContactId)
+        .into_tuple()
+        .all(tx)
+        .await?;
+    Ok(opened.into_iter().collect())
 }
 
 /// `now`, or a microsecond (PostgreSQL's smallest step) after the contact's last batch opened if
 /// this pod's clock is behind: "earlier" and "newer" batches are told by this time.
-async fn after_the_last<C: ConnectionTrait>(
-    tx: &C,
-    contact: &ContactId,
-    now: DateTime<Utc>,
-) -> Result<DateTime<Utc>, DbErr> {
+fn after(opened_last: Option<DateTime<Utc>>, now: DateTime<Utc>) -> DateTime<Utc> {
     const MICROSECONDS: u16 = 6;
     let now = now.trunc_subsecs(MICROSECONDS);
-    let last = latest_of_contact(tx, contact).await?;
-    Ok(last.map_or(now, |last| {
-        Ord::max(now, last.opened_at + TimeDelta::microseconds(1))
-    }))
+    opened_last.map_or(now, |last| Ord::max(now, last + TimeDelta::microseconds(1)))
 }

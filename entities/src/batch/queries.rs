@@ -1,7 +1,11 @@
 //! Questions about batches. None of these changes anything.
 
 use chrono::{DateTime, Utc};
-use sea_orm::{Condition, PaginatorTrait, QueryOrder, QuerySelect, entity::prelude::*};
+use sea_orm::{
+    Condition, PaginatorTrait, QueryOrder, QuerySelect,
+    entity::prelude::*,
+    sea_query::{LockBehavior, LockType},
+};
 
 use super::{Column, Entity, Model, State};
 use crate::{BatchId, ContactId};
@@ -13,6 +17,23 @@ use crate::{BatchId, ContactId};
 /// Any database error; see [`crate::is_transient`].
 pub async fn find<C: ConnectionTrait>(db: &C, id: BatchId) -> Result<Option<Model>, DbErr> {
     Entity::find_by_id(id).one(db).await
+}
+
+/// Those of the batches that no other transaction holds, held until this one ends. It waits for
+/// nobody, so it can't wait in a circle. SQLite has one writer at a time anyway.
+///
+/// # Errors
+///
+/// Any database error; see [`crate::is_transient`].
+pub async fn hold_free<C: ConnectionTrait>(
+    tx: &C,
+    ids: impl IntoIterator<Item = BatchId>,
+) -> Result<Vec<Model>, DbErr> {
+    Entity::find()
+        .filter(Column::Id.is_in(ids))
+        .lock_with_behavior(LockType::NoKeyUpdate, LockBehavior::SkipLocked)
+        .all(tx)
+        .await
 }
 
 /// The contact's open batch, if there is one.

@@ -37,6 +37,24 @@ pub async fn close<C: ConnectionTrait>(
     won(tx, closing(id, by, now)).await
 }
 
+/// [`close`] of several batches in one statement; how many of them were open.
+///
+/// # Errors
+///
+/// Any database error; see [`crate::is_transient`].
+pub async fn close_all<C: ConnectionTrait>(
+    tx: &C,
+    ids: &[BatchId],
+    by: ClosedBy,
+    now: DateTime<Utc>,
+) -> Result<u64, DbErr> {
+    let update = Entity::update_many()
+        .set(closed(by, now))
+        .filter(Column::Id.is_in(ids.iter().copied()))
+        .filter(Column::State.eq(State::Open));
+    Ok(update.exec(tx).await?.rows_affected)
+}
+
 /// Ends a closed batch. `false`: it is still open, or has ended already.
 ///
 /// # Errors
@@ -142,13 +160,16 @@ pub async fn resume_failed<C: ConnectionTrait>(tx: &C, id: BatchId) -> Result<bo
 }
 
 fn closing(id: BatchId, by: ClosedBy, now: DateTime<Utc>) -> UpdateMany<Entity> {
-    let closed = ActiveModel {
+    change(id, State::Open, closed(by, now))
+}
+
+fn closed(by: ClosedBy, now: DateTime<Utc>) -> ActiveModel {
+    ActiveModel {
         state: Set(State::Closed),
         closed_at: Set(Some(now)),
         closed_by: Set(Some(by)),
         ..Default::default()
-    };
-    change(id, State::Open, closed)
+    }
 }
 
 fn change(id: BatchId, expected: State, row: ActiveModel) -> UpdateMany<Entity> {

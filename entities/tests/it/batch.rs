@@ -1,10 +1,10 @@
 //! A batch's way from its first message to its end.
 
-use entities::{ContactId, batch, begin, message};
+use entities::{ContactId, batch, message};
 
 use crate::{
     database::{Fresh, on_both_databases},
-    samples::{ada, at, batch, by_sms, closed_batch, inbound, receive},
+    samples::{ada, add, at, batch, by_sms, closed_batch, inbound, incoming, receive},
 };
 
 on_both_databases!(
@@ -81,12 +81,8 @@ async fn the_reply_goes_the_way_of_the_latest_message(fresh: Fresh) {
         conversation_provider_id: Some("provider".to_owned()),
     };
 
-    let tx = begin(&db).await.unwrap();
-    let message = inbound("event 2", 1);
-    batch::add_message(&tx, &ada(), message, by_custom_channel, None, at(1))
-        .await
-        .unwrap();
-    tx.commit().await.unwrap();
+    let second = incoming(&ada(), inbound("event 2", 1), by_custom_channel);
+    add(&db, second, 1).await;
 
     let row = batch(&db, added.batch_id).await;
     assert_eq!(row.channel, "Custom");

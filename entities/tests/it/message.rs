@@ -1,10 +1,10 @@
 //! Messages: stored once, read in the right order.
 
-use entities::{ContactId, batch, begin, message, message::Author};
+use entities::{ContactId, message, message::Author};
 
 use crate::{
     database::{Fresh, on_both_databases},
-    samples::{ada, at, batch, by_sms, closed_batch, inbound, outbound, receive},
+    samples::{ada, add, at, batch, by_sms, closed_batch, inbound, incoming, outbound, receive},
 };
 
 on_both_databases!(
@@ -71,11 +71,8 @@ async fn a_batch_is_read_in_the_order_the_contact_sent_it(fresh: Fresh) {
     let db = fresh.migrated().await;
     let mut id = None;
     for (event, sent_at) in [("third", 9), ("first", 1), ("second", 5), ("fourth", 9)] {
-        let tx = begin(&db).await.unwrap();
-        let message = inbound(event, sent_at);
-        let added = batch::add_message(&tx, &ada(), message, by_sms(), None, at(10)).await;
-        tx.commit().await.unwrap();
-        id = Some(added.unwrap().batch_id);
+        let message = incoming(&ada(), inbound(event, sent_at), by_sms());
+        id = Some(add(&db, message, 10).await.batch_id);
     }
 
     let messages = message::of_batch(&db, id.unwrap()).await.unwrap();

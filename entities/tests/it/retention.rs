@@ -11,8 +11,8 @@ use serde_json::json;
 
 use crate::database::{Fresh, on_both_databases};
 use crate::samples::{
-    ada, at, batch, by_sms, closed_batch, completed_job, document as document_of, documented_job,
-    inbound, outbound, queued_job, receive, state_of,
+    ada, at, batch, closed_batch, completed_job, document as document_of, documented_job, inbound,
+    outbound, queued_job, receive, state_of,
 };
 
 on_both_databases!(
@@ -369,15 +369,7 @@ async fn a_wish_to_be_silent_outlives_the_erasure(fresh: Fresh) {
 
 async fn nothing_is_erased_while_a_reply_may_be_on_its_way(fresh: Fresh) {
     let db = fresh.migrated().await;
-    let added = entities::begin(&db).await.unwrap();
-    contact::upsert(&added, &ada(), &contact::Details::default(), at(0))
-        .await
-        .unwrap();
-    let batch_id = batch::add_message(&added, &ada(), inbound("e1", 0), by_sms(), None, at(0))
-        .await
-        .unwrap()
-        .batch_id;
-    added.commit().await.unwrap();
+    let batch_id = receive(&db, &ada(), "e1", 0).await.batch_id;
     batch::close(&db, batch_id, batch::ClosedBy::Quiet, at(30))
         .await
         .unwrap();

@@ -1,7 +1,9 @@
 //! Sample rows, and the clock that the tests read.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use entities::{BatchId, ContactId, JobId, ResponseId, batch, begin, document, job, message};
+use entities::{
+    BatchId, ContactId, JobId, ResponseId, batch, begin, contact, document, job, message,
+};
 use sea_orm::DatabaseConnection;
 
 /// A moment, in seconds after a fixed noon.
@@ -57,13 +59,37 @@ pub(crate) async fn receive(
     event_id: &str,
     now: i64,
 ) -> batch::Added {
+    let incoming = incoming(contact, inbound(event_id, now), by_sms());
+    add(db, incoming, now).await
+}
+
+pub(crate) fn incoming(
+    contact: &ContactId,
+    message: message::NewMessage,
+    route: batch::BatchRoute,
+) -> batch::Incoming {
+    batch::Incoming {
+        contact: contact.clone(),
+        message,
+        route,
+        traceparent: None,
+    }
+}
+
+/// Stores a message in its contact's batch, in a transaction of its own.
+pub(crate) async fn add(
+    db: &DatabaseConnection,
+    incoming: batch::Incoming,
+    now: i64,
+) -> batch::Added {
     let tx = begin(db).await.unwrap();
-    let message = inbound(event_id, now);
-    let added = batch::add_message(&tx, contact, message, by_sms(), None, at(now))
+    let nothing_new = contact::Details::default();
+    contact::upsert(&tx, &incoming.contact, &nothing_new, at(now))
         .await
         .unwrap();
+    let added = batch::add_messages(&tx, vec![incoming], at(now)).await;
     tx.commit().await.unwrap();
-    added
+    added.unwrap()[0]
 }
 
 /// A batch with one message that has closed.

@@ -1,7 +1,7 @@
 //! Status routes, with a database and where they publish with a broker.
 
 use chrono::TimeDelta;
-use entities::batch::{BatchRoute, add_message};
+use entities::batch::{BatchRoute, Incoming, add_messages};
 use entities::job::{NewJob, Source};
 use entities::message::{Author, Direction, NewMessage};
 use entities::{ContactId, batch, job, setting};
@@ -37,16 +37,15 @@ pub(crate) async fn write(
         conversation_provider_id: None,
     };
     let transaction = entities::begin(database).await.unwrap();
-    add_message(
-        &transaction,
-        &ContactId::from(contact),
+    let incoming = Incoming {
+        contact: ContactId::from(contact),
         message,
         route,
-        None,
-        at,
-    )
-    .await
-    .unwrap();
+        traceparent: None,
+    };
+    add_messages(&transaction, vec![incoming], at)
+        .await
+        .unwrap();
     transaction.commit().await.unwrap();
 }
 

@@ -1,18 +1,21 @@
 //! Closes batches when their timers return.
 //!
 //! Reads `chat.flush`. No clock decides here: a timer closes its batch only if no newer message
-//! raised the sequence. Closing is one guarded update; who loses the race skips. Running it twice
+//! raised the sequence. Closing is guarded by the batch's row; who loses the race skips. Running it twice
 //! asks for the reply twice, and the reply is sent once. Nothing here is ever parked but
 //! unreadable messages.
+
+use std::collections::{BTreeSet, HashMap};
 
 use broker::{Attempt, Failure, Handler, Outgoing, Publisher, Unavailable, Verdict};
 use entities::batch::{self, ClosedBy, State};
 use entities::{BatchId, ContactId};
 use messages::{Envelope, FlushRequested, FlushTrigger, WaitChanged, event_type};
-use sea_orm::DatabaseConnection;
+use sea_orm::{DatabaseConnection, DbErr, Iterable as _};
 use tracing::info;
 
 use crate::follow_ups::{batch_closed, quiet_timer};
+use crate::group_commit::GroupCommit;
 use crate::halt::{Handled, retry_later, settled};
 
 /// How many timers are armed at once when the wait is lowered.
@@ -22,6 +25,8 @@ const TIMERS_AT_ONCE: usize = 500;
 pub(crate) struct Flush {
     pub(crate) db: DatabaseConnection,
     pub(crate) publisher: Publisher,
+    /// Batches that are due at once are closed together.
+    pub(crate) closing: GroupCommit<Due, Closing>,
 }
 
 impl Handler for Flush {
@@ -49,26 +54,26 @@ impl Flush {
                 None => return self.closed_before(&contact).await,
             },
         };
-        let now = crate::time::now();
-        let won = match data.trigger {
-            FlushTrigger::Quiet { sequence } => {
-                batch::close_if_quiet(&self.db, batch_id, sequence, now).await?
-            }
-            trigger => batch::close(&self.db, batch_id, closed_by(trigger), now).await?,
+        let due = Due {
+            batch_id,
+            trigger: data.trigger,
         };
-        if won {
-            return Ok(Verdict::Done(vec![batch_closed(&contact, batch_id)]));
-        }
-        let Some(batch) = batch::find(&self.db, batch_id).await? else {
+        let closing = self.closing.join(due, |group| close(&self.db, group));
+        let found = match closing.await? {
+            Closing::Won => return Ok(Verdict::Done(vec![batch_closed(&contact, batch_id)])),
+            Closing::Lost(batch) => Some(*batch),
+            // Somebody else holds it at this moment: waited for, with nothing else in hand.
+            Closing::NotFree if due.close(&self.db).await? => {
+                return Ok(Verdict::Done(vec![batch_closed(&contact, batch_id)]));
+            }
+            Closing::NotFree => batch::find(&self.db, batch_id).await?,
+        };
+        let Some(batch) = found else {
             return Ok(Verdict::Skipped("unknown_batch"));
         };
         // This same timer may have closed it and died before it said so. The timers of earlier
         // messages did not: what they said again would only cost another reply.
-        let latest = match data.trigger {
-            FlushTrigger::Quiet { sequence } => sequence == batch.sequence,
-            FlushTrigger::Deadline | FlushTrigger::Operator | FlushTrigger::Sweeper => true,
-        };
-        let mine = latest && batch.closed_by == Some(closed_by(data.trigger));
+        let mine = due.is_latest(&batch) && batch.closed_by == Some(due.closed_by());
         Ok(match batch.state {
             State::Open => Verdict::Skipped("newer_message"),
             State::Closed if mine => Verdict::Duplicate(vec![batch_closed(&contact, batch_id)]),
@@ -118,11 +123,84 @@ impl Flush {
     }
 }
 
-fn closed_by(trigger: FlushTrigger) -> ClosedBy {
-    match trigger {
-        FlushTrigger::Quiet { .. } => ClosedBy::Quiet,
-        FlushTrigger::Deadline => ClosedBy::Deadline,
-        FlushTrigger::Operator => ClosedBy::Operator,
-        FlushTrigger::Sweeper => ClosedBy::Sweeper,
+/// A batch that somebody wants closed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Due {
+    batch_id: BatchId,
+    trigger: FlushTrigger,
+}
+
+/// What became of it.
+#[derive(Debug)]
+pub(crate) enum Closing {
+    /// It is closed, by this trigger.
+    Won,
+    /// It is not, or was before: this is how it was found.
+    Lost(Box<batch::Model>),
+    /// It is not there, or somebody else holds it.
+    NotFree,
+}
+
+impl Due {
+    fn closed_by(&self) -> ClosedBy {
+        match self.trigger {
+            FlushTrigger::Quiet { .. } => ClosedBy::Quiet,
+            FlushTrigger::Deadline => ClosedBy::Deadline,
+            FlushTrigger::Operator => ClosedBy::Operator,
+            FlushTrigger::Sweeper => ClosedBy::Sweeper,
+        }
     }
+
+    /// Whether no newer message speaks against it.
+    fn is_latest(&self, batch: &batch::Model) -> bool {
+        match self.trigger {
+            FlushTrigger::Quiet { sequence } => sequence == batch.sequence,
+            FlushTrigger::Deadline | FlushTrigger::Operator | FlushTrigger::Sweeper => true,
+        }
+    }
+
+    async fn close(&self, db: &DatabaseConnection) -> Result<bool, DbErr> {
+        let now = crate::time::now();
+        match self.trigger {
+            FlushTrigger::Quiet { sequence } => {
+                batch::close_if_quiet(db, self.batch_id, sequence, now).await
+            }
+            _ => batch::close(db, self.batch_id, self.closed_by(), now).await,
+        }
+    }
+}
+
+/// Closes the batches that are due, in one transaction. Says what became of each.
+async fn close(db: &DatabaseConnection, group: Vec<Due>) -> Result<Vec<Closing>, DbErr> {
+    let tx = entities::begin(db).await?;
+    let now = crate::time::now();
+    let ids: BTreeSet<BatchId> = group.iter().map(|due| due.batch_id).collect();
+    let held = batch::hold_free(&tx, ids).await?;
+    let mut held: HashMap<BatchId, batch::Model> =
+        held.into_iter().map(|batch| (batch.id, batch)).collect();
+    let mut won: Vec<(ClosedBy, BatchId)> = Vec::new();
+    let mut closings = Vec::with_capacity(group.len());
+    for due in group {
+        let Some(batch) = held.get_mut(&due.batch_id) else {
+            closings.push(Closing::NotFree);
+            continue;
+        };
+        if batch.state == State::Open && due.is_latest(batch) {
+            batch.state = State::Closed;
+            batch.closed_by = Some(due.closed_by());
+            won.push((due.closed_by(), batch.id));
+            closings.push(Closing::Won);
+        } else {
+            closings.push(Closing::Lost(Box::new(batch.clone())));
+        }
+    }
+    for by in ClosedBy::iter() {
+        let ids = won.iter().filter(|(closed_by, _)| *closed_by == by);
+        let ids: Vec<BatchId> = ids.map(|(_, id)| *id).collect();
+        if !ids.is_empty() {
+            batch::close_all(&tx, &ids, by, now).await?;
+        }
+    }
+    tx.commit().await?;
+    Ok(closings)
 }

@@ -5,19 +5,18 @@
 //! A parked message here was unreadable: compare it with contracts of HighLevel's payloads.
 
 use broker::{Attempt, Failure, Handler, Outgoing, Unavailable, Verdict};
-use clients::highlevel::Channel;
-use crash_points::crash_point;
-use entities::batch::BatchRoute;
+use entities::batch::Added;
 use entities::message::{Author, Direction, NewMessage};
-use entities::{BatchId, ContactId, batch, contact, message, processed_event, setting};
+use entities::{ContactId, batch, contact, message, processed_event, setting};
 use messages::{ContactChanged, ContactDetails, Envelope, MessageReceived, event_type};
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
+use sea_orm::DatabaseConnection;
 
-use super::opt_out::{Wish, wish};
+use super::store::{Received, Stored, store};
 use crate::follow_ups::{deadline_timer, quiet_timer};
+use crate::group_commit::GroupCommit;
 use crate::halt::{Handled, settled};
 
-const CONSUMER: &str = "chat.intake";
+pub(super) const CONSUMER: &str = "chat.intake";
 
 /// Stores messages and contacts.
 pub(crate) struct Intake {
@@ -26,6 +25,8 @@ pub(crate) struct Intake {
     pub(crate) default_wait_seconds: u32,
     /// The longest that a talkative contact waits, in seconds.
     pub(crate) max_wait_seconds: u32,
+    /// Messages that come at once are stored together.
+    pub(crate) storing: GroupCommit<Received, Stored>,
 }
 
 impl Handler for Intake {
@@ -46,96 +47,43 @@ impl Handler for Intake {
 
 impl Intake {
     async fn received(&self, event: &Envelope) -> Handled {
-        let data: MessageReceived = event.data()?;
-        let contact_id = ContactId(data.contact_id.clone());
-        let now = crate::time::now();
-        let tx = entities::begin(&self.db).await?;
-        let first = processed_event::record(&tx, CONSUMER, &event.id, now).await?;
-        if !first {
-            tx.commit().await?;
-            return self.received_before(event, &contact_id).await;
-        }
-        contact::upsert(
-            &tx,
-            &contact_id,
-            &details(&data.contact, data.location_id.as_deref()),
-            now,
-        )
-        .await?;
-        // Read again under the lock: the send of a reply waits for us, or we for it.
-        let contact = contact::lock(&tx, &contact_id).await?;
-        // From here on messages of this contact come one by one; so do the times of their batch.
-        let now = crate::time::now();
-        match wish(&data.text) {
-            Some(Wish::OptOut) => {
-                contact::set_opted_out(&tx, &contact_id, Some(data.sent_at), now).await?;
+        let received = Received::read(event)?;
+        let contact = received.contact().clone();
+        let stored = self.storing.join(received, |group| store(&self.db, group));
+        Ok(match stored.await? {
+            Stored::Before => return self.received_before(event, &contact).await,
+            Stored::Unanswered(reason) => Verdict::Skipped(reason),
+            Stored::Added {
+                place,
+                is_latest,
+                wait_seconds,
+            } => {
+                let wait_seconds = wait_seconds.unwrap_or(self.default_wait_seconds);
+                Verdict::Done(self.timers(&contact, place, is_latest, wait_seconds))
             }
-            // An older START that comes late does not undo a STOP.
-            Some(Wish::OptIn) => {
-                let opted_out_at = contact.and_then(|contact| contact.opted_out_at);
-                if opted_out_at.is_some_and(|opted_out_at| opted_out_at < data.sent_at) {
-                    contact::set_opted_out(&tx, &contact_id, None, now).await?;
-                }
-            }
-            None => {}
-        }
-        let message = new_message(event, &data, Direction::Inbound, Author::Contact);
-        let answerable = Channel::from_webhook(&data.channel).is_some();
-        let empty = data.text.trim().is_empty() && data.attachments.is_empty();
-        if !answerable || empty {
-            message::store_without_batch(&tx, &contact_id, message, now).await?;
-            tx.commit().await?;
-            return Ok(Verdict::Skipped(if answerable {
-                "empty_message"
-            } else {
-                "channel_not_answered"
-            }));
-        }
-        let route = BatchRoute {
-            channel: data.channel,
-            location_id: data.location_id,
-            conversation_id: data.conversation_id,
-            conversation_provider_id: data.conversation_provider_id,
-        };
-        let traceparent = broker::trace::current_traceparent();
-        let added = batch::add_message(
-            &tx,
-            &contact_id,
-            message,
-            route,
-            traceparent.as_deref(),
-            now,
-        )
-        .await?;
-        let wait_seconds = self.wait_seconds(&tx).await?;
-        crash_point!("chat.intake.stored");
-        tx.commit().await?;
-        Ok(Verdict::Done(self.timers(
-            &contact_id,
-            added.batch_id,
-            added.sequence,
-            wait_seconds,
-        )))
+        })
     }
 
     /// The same event again: the timers of its message, in case they were lost the first time.
     async fn received_before(&self, event: &Envelope, contact_id: &ContactId) -> Handled {
         let stored = message::find_by_event(&self.db, &event.id).await?;
-        let place = stored.and_then(|message| Some((message.batch_id?, message.sequence?)));
-        let Some((batch_id, sequence)) = place else {
+        let place = stored.and_then(|message| {
+            Some(Added {
+                batch_id: message.batch_id?,
+                sequence: message.sequence?,
+            })
+        });
+        let Some(place) = place else {
             return Ok(Verdict::Duplicate(Vec::new()));
         };
-        let batch = batch::find(&self.db, batch_id).await?;
+        let batch = batch::find(&self.db, place.batch_id).await?;
         if batch.is_none_or(|batch| batch.state != batch::State::Open) {
             return Ok(Verdict::Duplicate(Vec::new()));
         }
-        let wait_seconds = self.wait_seconds(&self.db).await?;
-        Ok(Verdict::Duplicate(self.timers(
-            contact_id,
-            batch_id,
-            sequence,
-            wait_seconds,
-        )))
+        let wait_seconds = setting::batch_wait_seconds(&self.db).await?;
+        let wait_seconds = wait_seconds.unwrap_or(self.default_wait_seconds);
+        let timers = self.timers(contact_id, place, true, wait_seconds);
+        Ok(Verdict::Duplicate(timers))
     }
 
     /// The business wrote: a person of it takes the conversation over.
@@ -200,32 +148,30 @@ impl Intake {
         Ok(Verdict::Done(Vec::new()))
     }
 
-    async fn wait_seconds<C: ConnectionTrait>(&self, db: &C) -> Result<u32, DbErr> {
-        Ok(setting::batch_wait_seconds(db)
-            .await?
-            .unwrap_or(self.default_wait_seconds))
-    }
-
+    /// The timers of a message. Of several that were stored together, only the last one needs a quiet
+    /// timer: those of the others would find a newer message. Should it be lost, it comes again with
+    /// that message, which is not acked before.
     fn timers(
         &self,
         contact: &ContactId,
-        batch: BatchId,
-        sequence: i32,
+        place: Added,
+        is_latest: bool,
         wait_seconds: u32,
     ) -> Vec<Outgoing> {
-        let mut timers = vec![quiet_timer(contact, batch, sequence, wait_seconds)];
+        let Added { batch_id, sequence } = place;
+        let mut timers = Vec::new();
+        if is_latest {
+            timers.push(quiet_timer(contact, batch_id, sequence, wait_seconds));
+        }
         if sequence == 1 {
-            timers.push(deadline_timer(
-                contact,
-                batch,
-                self.max_wait_seconds.max(wait_seconds),
-            ));
+            let seconds = self.max_wait_seconds.max(wait_seconds);
+            timers.push(deadline_timer(contact, batch_id, seconds));
         }
         timers
     }
 }
 
-fn details(contact: &ContactDetails, location_id: Option<&str>) -> contact::Details {
+pub(super) fn details(contact: &ContactDetails, location_id: Option<&str>) -> contact::Details {
     contact::Details {
         location_id: location_id.map(str::to_owned),
         first_name: contact.first_name.clone(),
@@ -236,7 +182,7 @@ fn details(contact: &ContactDetails, location_id: Option<&str>) -> contact::Deta
     }
 }
 
-fn new_message(
+pub(super) fn new_message(
     event: &Envelope,
     data: &MessageReceived,
     direction: Direction,

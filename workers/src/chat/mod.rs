@@ -4,3 +4,4 @@ pub(crate) mod flush;
 pub(crate) mod intake;
 pub(crate) mod opt_out;
 pub(crate) mod reply;
+pub(crate) mod store;

@@ -13,6 +13,7 @@ use crate::Config;
 use crate::chat::flush::Flush;
 use crate::chat::intake::Intake;
 use crate::chat::reply::Reply;
+use crate::group_commit::GroupCommit;
 use crate::notification::Notification;
 use crate::research::completion::CompletionWorker;
 use crate::research::submission::Submission;
@@ -112,10 +113,12 @@ pub(super) fn workers(
             db: db.clone(),
             default_wait_seconds: config.wait_seconds,
             max_wait_seconds: config.max_wait_seconds,
+            storing: GroupCommit::default(),
         },
         flush: Flush {
             db: db.clone(),
             publisher: nowhere(),
+            closing: GroupCommit::default(),
         },
         reply: Reply {
             db: db.clone(),
