@@ -1,9 +1,11 @@
 //! A contact's fresh-enough copy, and whether we may write to them.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    Condition, ExprTrait, IdenStatic, QuerySelect,
+    Condition, DbBackend, ExprTrait, IdenStatic, QueryOrder, QuerySelect,
     entity::prelude::*,
     sea_query::OnConflict,
 };
@@ -164,6 +166,22 @@ pub async fn find<C: ConnectionTrait>(db: &C, id: &ContactId) -> Result<Option<M
     Entity::find_by_id(id.clone()).one(db).await
 }
 
+/// Those of these contacts that an event has named.
+///
+/// # Errors
+///
+/// Any database error; see [`crate::is_transient`].
+pub async fn find_all<C: ConnectionTrait>(
+    db: &C,
+    ids: impl IntoIterator<Item = &ContactId>,
+) -> Result<HashMap<ContactId, Model>, DbErr> {
+    let contacts = Entity::find()
+        .filter(Column::Id.is_in(ids.into_iter().cloned()))
+        .all(db)
+        .await?;
+    Ok(by_id(contacts))
+}
+
 /// Reads the contact and holds it until the transaction ends: whoever else locks or changes it
 /// waits. This is what keeps "a new message arrives" and "the reply is about to be sent" apart.
 ///
@@ -178,6 +196,28 @@ pub async fn lock<C: ConnectionTrait>(tx: &C, id: &ContactId) -> Result<Option<M
         .lock_exclusive()
         .one(tx)
         .await
+}
+
+/// [`lock`] of several contacts, in the order in which [`upsert_all`] locks them.
+///
+/// # Errors
+///
+/// Any database error; see [`crate::is_transient`].
+pub async fn lock_all<C: ConnectionTrait>(
+    tx: &C,
+    ids: impl IntoIterator<Item = &ContactId>,
+) -> Result<HashMap<ContactId, Model>, DbErr> {
+    let mut contacts = Entity::find().filter(Column::Id.is_in(ids.into_iter().cloned()));
+    if tx.get_database_backend() == DbBackend::Postgres {
+        // By their bytes, as Rust sorts them: the database may be set to sort by a language's rules.
+        contacts = contacts.order_by_asc(Expr::cust(r#"id COLLATE "C""#));
+    }
+    Ok(by_id(contacts.lock_exclusive().all(tx).await?))
+}
+
+fn by_id(contacts: Vec<Model>) -> HashMap<ContactId, Model> {
+    let with_id = |contact: Model| (contact.id.clone(), contact);
+    contacts.into_iter().map(with_id).collect()
 }
 
 /// Sets do-not-disturb: `dnd` for every channel, `channels` for some. A contact we have not heard

@@ -4,8 +4,10 @@
 //! what came of it. Who finds an effect started and not finished asks the provider whether it
 //! happened; if it certainly did not, [`forget`] gives it back, to one of those who ask.
 
+use std::collections::{BTreeSet, HashSet};
+
 use chrono::{DateTime, Utc};
-use sea_orm::{ActiveValue::Set, entity::prelude::*};
+use sea_orm::{ActiveValue::Set, entity::prelude::*, sea_query::OnConflict};
 
 use crate::write::{insert_if_absent, won};
 
@@ -72,14 +74,7 @@ pub async fn start<C: ConnectionTrait>(
     now: DateTime<Utc>,
 ) -> Result<Start, DbErr> {
     loop {
-        let row = ActiveModel {
-            key: Set(key.to_owned()),
-            state: Set(State::Started),
-            result: Set(None),
-            started_at: Set(now),
-            finished_at: Set(None),
-        };
-        if insert_if_absent(tx, row).await? {
+        if insert_if_absent(tx, started(key, now)).await? {
             return Ok(Start::Fresh);
         }
         // Missing here means: forgotten since the insert, so it can be started after all.
@@ -91,6 +86,44 @@ pub async fn start<C: ConnectionTrait>(
                 State::Done => Start::Done { result: row.result },
             });
         }
+    }
+}
+
+/// [`start`] of several calls in one statement; says for each, in their order, what it found.
+///
+/// # Errors
+///
+/// Any database error; see [`crate::is_transient`].
+pub async fn start_all<C: ConnectionTrait>(
+    tx: &C,
+    keys: &[String],
+    now: DateTime<Utc>,
+) -> Result<Vec<Start>, DbErr> {
+    // In one order for all pods, or two of them wait for each other.
+    let ordered: BTreeSet<&String> = keys.iter().collect();
+    let inserted = Entity::insert_many(ordered.into_iter().map(|key| started(key, now)))
+        .on_conflict(OnConflict::new().do_nothing().to_owned())
+        .exec_with_returning_keys(tx)
+        .await?;
+    let mut fresh: HashSet<String> = inserted.into_iter().collect();
+    let mut starts = Vec::with_capacity(keys.len());
+    for key in keys {
+        starts.push(if fresh.remove(key) {
+            Start::Fresh
+        } else {
+            start(tx, key, now).await?
+        });
+    }
+    Ok(starts)
+}
+
+fn started(key: &str, now: DateTime<Utc>) -> ActiveModel {
+    ActiveModel {
+        key: Set(key.to_owned()),
+        state: Set(State::Started),
+        result: Set(None),
+        started_at: Set(now),
+        finished_at: Set(None),
     }
 }
 

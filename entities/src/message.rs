@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use sea_orm::{
     ActiveValue::Set, Condition, QueryOrder, QuerySelect, QueryTrait, entity::prelude::*,
+    sea_query::OnConflict,
 };
 
 use crate::{BatchId, ContactId, MessageId, TextList, batch, write::insert_if_absent};
@@ -116,6 +117,25 @@ pub async fn store_without_batch<C: ConnectionTrait>(
     now: DateTime<Utc>,
 ) -> Result<bool, DbErr> {
     insert_if_absent(tx, row(contact, message, None, now)).await
+}
+
+/// [`store_without_batch`] of several messages, in one statement; how many were not stored before.
+///
+/// # Errors
+///
+/// Any database error; see [`crate::is_transient`].
+pub async fn store_all_without_batch<C: ConnectionTrait>(
+    tx: &C,
+    messages: impl IntoIterator<Item = (ContactId, NewMessage)>,
+    now: DateTime<Utc>,
+) -> Result<u64, DbErr> {
+    let rows = messages
+        .into_iter()
+        .map(|(contact, message)| row(&contact, message, None, now));
+    Entity::insert_many(rows)
+        .on_conflict(OnConflict::new().do_nothing().to_owned())
+        .exec_without_returning(tx)
+        .await
 }
 
 /// A message's row, with the batch that it is in and its number there.

@@ -1,6 +1,8 @@
 //! The pauses that providers ask for (429, `Retry-After`): one pod meets the limit, all of them
 //! slow down.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use sea_orm::{ActiveValue::Set, entity::prelude::*};
 
@@ -66,4 +68,23 @@ pub async fn until<C: ConnectionTrait>(
     Ok(pause
         .map(|pause| pause.paused_until)
         .filter(|until| *until > now))
+}
+
+/// The providers that want no calls now, by name, and until when.
+pub type Pauses = HashMap<String, DateTime<Utc>>;
+
+/// All [`Pauses`].
+///
+/// # Errors
+///
+/// Any database error; see [`crate::is_transient`].
+pub async fn all<C: ConnectionTrait>(db: &C, now: DateTime<Utc>) -> Result<Pauses, DbErr> {
+    let pauses = Entity::find()
+        .filter(Column::PausedUntil.gt(now))
+        .all(db)
+        .await?;
+    Ok(pauses
+        .into_iter()
+        .map(|pause| (pause.provider, pause.paused_until))
+        .collect())
 }

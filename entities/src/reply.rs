@@ -1,7 +1,7 @@
 //! The reply to a batch: generated once, sent once.
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ActiveValue::Set, QuerySelect, QueryTrait, entity::prelude::*};
+use sea_orm::{ActiveValue::Set, QuerySelect, QueryTrait, TryIntoModel, entity::prelude::*};
 
 use crate::{
     BatchId, batch,
@@ -95,7 +95,9 @@ pub async fn store<C: ConnectionTrait>(db: &C, reply: NewReply) -> Result<Model,
         provider_message_id: Set(None),
         conversation_id: Set(None),
     };
-    insert_if_absent(db, row).await?;
+    if insert_if_absent(db, row.clone()).await? {
+        return row.try_into_model();
+    }
     find(db, batch)
         .await?
         .ok_or_else(|| DbErr::RecordNotFound(format!("the reply to batch {batch}")))
@@ -108,6 +110,21 @@ pub async fn store<C: ConnectionTrait>(db: &C, reply: NewReply) -> Result<Model,
 /// Any database error; see [`crate::is_transient`].
 pub async fn find<C: ConnectionTrait>(db: &C, batch: BatchId) -> Result<Option<Model>, DbErr> {
     Entity::find_by_id(batch).one(db).await
+}
+
+/// The replies to these batches, where one was generated.
+///
+/// # Errors
+///
+/// Any database error; see [`crate::is_transient`].
+pub async fn find_all<C: ConnectionTrait>(
+    db: &C,
+    batches: impl IntoIterator<Item = BatchId>,
+) -> Result<Vec<Model>, DbErr> {
+    Entity::find()
+        .filter(Column::BatchId.is_in(batches))
+        .all(db)
+        .await
 }
 
 /// Whether a reply was generated to a later batch of the same contact. It answers the messages of

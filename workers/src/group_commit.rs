@@ -1,5 +1,5 @@
-//! Group commit: what comes while the database is busy with the transaction before is done in one
-//! transaction, with one round trip for each of its statements and one write to disk for all.
+//! Group commit: what comes while the database is busy is done together next, in one transaction, with
+//! one round trip for each of its statements and one write to disk for all.
 //!
 //! Nobody waits for a group to fill: whoever comes first works at once, and those who come meanwhile
 //! are the next group. A message loses nothing by its company: a group that fails for another reason
@@ -15,7 +15,7 @@ use tokio::sync::oneshot::{self, error::TryRecvError};
 use crate::halt::Halt;
 
 /// More in one transaction gained nothing, and makes those wait who need one of its rows.
-const LARGEST: usize = 64;
+const LARGEST: usize = 256;
 
 /// Work that is done for several at once.
 pub(crate) struct GroupCommit<T, R> {
@@ -38,7 +38,7 @@ impl<T, R> Default for GroupCommit<T, R> {
 }
 
 impl<T: Clone, R> GroupCommit<T, R> {
-    /// Does `work` for this item and those that came with it. `work` is one transaction and has one
+    /// Does `work` for this item and those that came with it. `work` is one transaction (or only reads) and has one
     /// answer for each of its items, in their order.
     pub(crate) async fn join<F>(&self, item: T, work: impl Fn(Vec<T>) -> F) -> Result<R, Halt>
     where
@@ -168,12 +168,12 @@ mod tests {
 
     #[tokio::test]
     async fn who_comes_while_others_are_worked_off_is_in_the_next_group() {
-        let (answers, groups) = come(0..100, double).await;
+        let (answers, groups) = come(0..400, double).await;
         for (number, answer) in answers {
             assert_eq!(answer.unwrap().unwrap(), number * 2);
         }
         let sizes: Vec<usize> = groups.iter().map(Vec::len).collect();
-        assert_eq!(sizes, [1, LARGEST, 99 - LARGEST]);
+        assert_eq!(sizes, [1, LARGEST, 399 - LARGEST]);
     }
 
     #[tokio::test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use broker::{Failure, Unavailable, Verdict};
 use chrono::{DateTime, TimeDelta, Utc};
 use clients::{ClientError, ErrorKind, Provider};
-use entities::{effect, is_transient, pause};
+use entities::{effect, is_transient, pause, pause::Pauses};
 use messages::DecodeError;
 use sea_orm::{DatabaseConnection, DbErr};
 use tracing::warn;
@@ -78,17 +78,34 @@ pub(crate) fn configured<T>(provider: Provider, client: Option<&T>) -> Result<&T
 
 /// Stops here while the provider has asked for a pause, whichever pod it asked.
 pub(crate) async fn unless_paused(db: &DatabaseConnection, provider: Provider) -> Result<(), Halt> {
-    let now = crate::time::now();
-    let Some(until) = pause::until(db, name(provider), now).await? else {
-        return Ok(());
-    };
-    let left = (until - now).to_std().unwrap_or_default();
+    match pause::until(db, name(provider), crate::time::now()).await? {
+        None => Ok(()),
+        Some(until) => Err(paused(until)),
+    }
+}
+
+/// [`unless_paused`] where the pauses have been read already.
+pub(crate) fn unless_paused_in(pauses: &Pauses, provider: Provider) -> Result<(), Halt> {
+    match paused_until(pauses, provider) {
+        None => Ok(()),
+        Some(until) => Err(paused(until)),
+    }
+}
+
+/// Until when the provider wants no calls.
+pub(crate) fn paused_until(pauses: &Pauses, provider: Provider) -> Option<DateTime<Utc>> {
+    pauses.get(name(provider)).copied()
+}
+
+/// What comes back when the pause is over.
+pub(crate) fn paused(until: DateTime<Utc>) -> Halt {
+    let left = (until - crate::time::now()).to_std().unwrap_or_default();
     // Not all at the same moment, or the limit is met again.
     let spread = Duration::from_secs(rand::random_range(0..=left.as_secs() / 4 + 2));
-    Err(Halt::from(Verdict::Snooze {
+    Halt::from(Verdict::Snooze {
         reason: "provider_paused",
         delay: left + spread,
-    }))
+    })
 }
 
 fn name(provider: Provider) -> &'static str {

@@ -12,7 +12,7 @@ use tracing::{info, warn};
 
 use crate::chat::flush::Flush;
 use crate::chat::intake::Intake;
-use crate::chat::reply::Reply;
+use crate::chat::reply::{Groups, Reply};
 use crate::conservation::{self, Books, CountError, Recorded, Waits};
 use crate::erasure::Eraser;
 use crate::group_commit::GroupCommit;
@@ -270,13 +270,13 @@ impl Starter {
                     max_wait_seconds: config.max_wait_seconds,
                     storing: GroupCommit::default(),
                 };
-                self.read(db, WorkQueue::ChatIntake, 32, 60, intake);
+                self.read(db, WorkQueue::ChatIntake, 512, 60, intake);
                 let flush = Flush {
                     db: db.clone(),
                     publisher: self.publisher.clone(),
                     closing: GroupCommit::default(),
                 };
-                self.read(db, WorkQueue::ChatFlush, 32, 600, flush);
+                self.read(db, WorkQueue::ChatFlush, 256, 600, flush);
             }
             Role::Reply => {
                 let reply = Reply {
@@ -285,6 +285,7 @@ impl Starter {
                     highlevel: clients.highlevel.clone(),
                     settings: config.reply.clone(),
                     prices: config.prices.clone(),
+                    groups: Groups::default(),
                 };
                 self.read(db, WorkQueue::ChatReply, 64, 300, reply);
             }

@@ -124,8 +124,8 @@ async fn a_message_during_generation_is_answered_together_with_the_rest(world: W
 
     let reply = "Thank you for your 2 messages, the last of which ends with \"It is urgent.\".";
     assert_eq!(world.sent_to("ada"), [reply]);
-    let earlier = batch::closed_before(&world.db, &first.contact_id, &first).await;
-    assert_eq!(earlier.unwrap(), []);
+    let waiting = batch::closed_of(&world.db, [&first.contact_id]).await;
+    assert_eq!(waiting.unwrap(), []);
 }
 
 async fn our_own_messages_that_come_back_are_not_answered(world: World) {

@@ -10,7 +10,7 @@ use sea_orm::{
     sea_query::{Func, OnConflict},
 };
 
-use super::{ActiveModel, Column, Entity, State};
+use super::{ActiveModel, Column, Entity, State, opened};
 use crate::{
     BatchId, ContactId,
     message::{self, NewMessage},
@@ -154,9 +154,9 @@ async fn raise<'a, C: ConnectionTrait>(
     if raises.is_empty() {
         return Ok(HashMap::new());
     }
-    let mut opened_last = opened_last(tx, raises.keys().copied()).await?;
+    let opened = opened(tx, raises.keys().copied()).await?;
     let rows = raises.iter().map(|(contact, raise)| {
-        let opened_at = after(opened_last.remove(*contact), now);
+        let last = opened.get(*contact).map(|opened| opened.last);
         ActiveModel {
             id: Set(BatchId::random()),
             contact_id: Set((*contact).clone()),
@@ -167,7 +167,7 @@ async fn raise<'a, C: ConnectionTrait>(
             conversation_id: Set(raise.latest.conversation_id.clone()),
             conversation_provider_id: Set(raise.latest.conversation_provider_id.clone()),
             traceparent: Set(raise.first.traceparent.clone()),
-            opened_at: Set(opened_at),
+            opened_at: Set(after(last, now)),
             last_message_at: Set(now),
             closed_at: Set(None),
             closed_by: Set(None),
@@ -226,27 +226,10 @@ fn raise_the_open_one() -> OnConflict {
         .to_owned()
 }
 
-/// When each contact's last batch was opened, where there is one.
-async fn opened_last<C: ConnectionTrait>(
-    tx: &C,
-    contacts: impl Iterator<Item = &ContactId>,
-) -> Result<HashMap<ContactId, DateTime<Utc>>, DbErr> {
-    let opened: Vec<(ContactId, DateTime<Utc>)> = Entity::find()
-        .select_only()
-        .column(Column::ContactId)
-        .column_as(Column::OpenedAt.max(), "opened_at")
-        .filter(Column::ContactId.is_in(contacts.cloned()))
-        .group_by(Column::ContactId)
-        .into_tuple()
-        .all(tx)
-        .await?;
-    Ok(opened.into_iter().collect())
-}
-
 /// `now`, or a microsecond (PostgreSQL's smallest step) after the contact's last batch opened if
 /// this pod's clock is behind: "earlier" and "newer" batches are told by this time.
-fn after(opened_last: Option<DateTime<Utc>>, now: DateTime<Utc>) -> DateTime<Utc> {
+fn after(last: Option<DateTime<Utc>>, now: DateTime<Utc>) -> DateTime<Utc> {
     const MICROSECONDS: u16 = 6;
     let now = now.trunc_subsecs(MICROSECONDS);
-    opened_last.map_or(now, |last| Ord::max(now, last + TimeDelta::microseconds(1)))
+    last.map_or(now, |last| Ord::max(now, last + TimeDelta::microseconds(1)))
 }

@@ -16,11 +16,12 @@ use crate::{BatchId, ContactId};
 pub use intake::{Added, BatchRoute, Incoming, add_messages};
 pub(crate) use queries::not_swept_since;
 pub use queries::{
-    closed_before, count_open, exists_newer, find, hold_free, latest_of_contact, open_batches,
-    open_of_contact, overdue_open, stale_closed, unanswered_before,
+    Opened, closed_of, count_open, find, find_all, hold_free, latest_of_contact, open_batches,
+    open_of_contact, opened, overdue_open, stale_closed, unanswered_before,
 };
 pub use transitions::{
-    close, close_all, close_if_quiet, expect_back, finish, finish_sent, resume_failed, sweep,
+    close, close_all, close_if_quiet, expect_back, finish, finish_all_sent, finish_sent,
+    resume_failed, sweep,
 };
 
 /// One batch.

@@ -1,5 +1,7 @@
 //! Questions about batches. None of these changes anything.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use sea_orm::{
     Condition, PaginatorTrait, QueryOrder, QuerySelect,
@@ -17,6 +19,18 @@ use crate::{BatchId, ContactId};
 /// Any database error; see [`crate::is_transient`].
 pub async fn find<C: ConnectionTrait>(db: &C, id: BatchId) -> Result<Option<Model>, DbErr> {
     Entity::find_by_id(id).one(db).await
+}
+
+/// Those of these batches that there are.
+///
+/// # Errors
+///
+/// Any database error; see [`crate::is_transient`].
+pub async fn find_all<C: ConnectionTrait>(
+    db: &C,
+    ids: impl IntoIterator<Item = BatchId>,
+) -> Result<Vec<Model>, DbErr> {
+    Entity::find().filter(Column::Id.is_in(ids)).all(db).await
 }
 
 /// Those of the batches that no other transaction holds, held until this one ends. It waits for
@@ -95,38 +109,55 @@ pub async fn count_open<C: ConnectionTrait>(db: &C) -> Result<u64, DbErr> {
         .await
 }
 
-/// The contact's batches before this one that still wait for their reply, oldest first.
+/// The batches of these contacts that wait for their reply, oldest first.
 ///
 /// # Errors
 ///
 /// Any database error; see [`crate::is_transient`].
-pub async fn closed_before<C: ConnectionTrait>(
+pub async fn closed_of<C: ConnectionTrait>(
     db: &C,
-    contact: &ContactId,
-    batch: &Model,
+    contacts: impl IntoIterator<Item = &ContactId>,
 ) -> Result<Vec<Model>, DbErr> {
     Entity::find()
-        .filter(Column::ContactId.eq(contact.clone()))
+        .filter(Column::ContactId.is_in(contacts.into_iter().cloned()))
         .filter(Column::State.eq(State::Closed))
-        .filter(Column::OpenedAt.lt(batch.opened_at))
         .order_by_asc(Column::OpenedAt)
         .all(db)
         .await
 }
 
-/// Whether the contact has written again after this batch closed, that is, in a later batch.
+/// When a contact's batches were opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Opened {
+    /// Its first one.
+    pub first: DateTime<Utc>,
+    /// Its last one.
+    pub last: DateTime<Utc>,
+}
+
+/// When the batches of these contacts were opened, of those who have one.
 ///
 /// # Errors
 ///
 /// Any database error; see [`crate::is_transient`].
-pub async fn exists_newer<C: ConnectionTrait>(db: &C, batch: &Model) -> Result<bool, DbErr> {
-    let newer = Entity::find()
-        .filter(Column::ContactId.eq(batch.contact_id.clone()))
-        .filter(Column::OpenedAt.gt(batch.opened_at))
-        .limit(1)
-        .one(db)
+pub async fn opened<C: ConnectionTrait>(
+    db: &C,
+    contacts: impl IntoIterator<Item = &ContactId>,
+) -> Result<HashMap<ContactId, Opened>, DbErr> {
+    let opened: Vec<(ContactId, DateTime<Utc>, DateTime<Utc>)> = Entity::find()
+        .select_only()
+        .column(Column::ContactId)
+        .column_as(Column::OpenedAt.min(), "first")
+        .column_as(Column::OpenedAt.max(), "last")
+        .filter(Column::ContactId.is_in(contacts.into_iter().cloned()))
+        .group_by(Column::ContactId)
+        .into_tuple()
+        .all(db)
         .await?;
-    Ok(newer.is_some())
+    Ok(opened
+        .into_iter()
+        .map(|(contact, first, last)| (contact, Opened { first, last }))
+        .collect())
 }
 
 /// The contact's batches just before this one that nobody has answered, oldest first: superseded

@@ -87,6 +87,19 @@ pub async fn finish_sent<C: ConnectionTrait>(
     id: BatchId,
     now: DateTime<Utc>,
 ) -> Result<bool, DbErr> {
+    Ok(finish_all_sent(tx, &[id], now).await? > 0)
+}
+
+/// [`finish_sent`] of several batches in one statement; how many had not ended otherwise.
+///
+/// # Errors
+///
+/// Any database error; see [`crate::is_transient`].
+pub async fn finish_all_sent<C: ConnectionTrait>(
+    tx: &C,
+    ids: &[BatchId],
+    now: DateTime<Utc>,
+) -> Result<u64, DbErr> {
     let end = ActiveModel {
         state: Set(State::Replied),
         finished_at: Set(Some(now)),
@@ -95,9 +108,9 @@ pub async fn finish_sent<C: ConnectionTrait>(
     };
     let update = Entity::update_many()
         .set(end)
-        .filter(Column::Id.eq(id))
+        .filter(Column::Id.is_in(ids.iter().copied()))
         .filter(Column::State.is_in([State::Closed, State::Failed]));
-    won(tx, update).await
+    Ok(update.exec(tx).await?.rows_affected)
 }
 
 /// Notes that the sweeper drives the batch on. `false`: another sweeper has done so since

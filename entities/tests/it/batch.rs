@@ -12,6 +12,8 @@ on_both_databases!(
     a_message_after_the_close_opens_the_next_batch,
     the_same_event_again_is_where_it_was,
     the_reply_goes_the_way_of_the_latest_message,
+    messages_of_several_contacts_find_their_batches_together,
+    of_several_batches_only_the_open_ones_close,
     a_quiet_batch_closes_once_and_only_at_its_latest_message,
     a_deadline_closes_whatever_the_sequence_once,
     a_closed_batch_ends_once,
@@ -100,6 +102,57 @@ async fn the_reply_goes_the_way_of_the_latest_message(fresh: Fresh) {
         (row.channel.as_str(), row.conversation_provider_id),
         ("SMS", None)
     );
+}
+
+async fn messages_of_several_contacts_find_their_batches_together(fresh: Fresh) {
+    let db = fresh.migrated().await;
+    let bob = ContactId::from("bob");
+    let before = receive(&db, &ada(), "event 0", 0).await;
+    let of = |contact: &ContactId, event| incoming(contact, inbound(event, 1), by_sms());
+    let mut elsewhere = of(&ada(), "event 4");
+    elsewhere.route.conversation_id = None;
+    elsewhere.route.channel = "Email".to_owned();
+
+    let messages = vec![
+        of(&ada(), "event 1"),
+        of(&bob, "event 2"),
+        of(&ada(), "event 0"),
+        of(&bob, "event 3"),
+        elsewhere,
+    ];
+    let added = batch::add_messages(&db, messages, at(1)).await.unwrap();
+
+    let numbers: Vec<i32> = added.iter().map(|added| added.sequence).collect();
+    assert_eq!(numbers, [2, 1, 1, 2, 3]);
+    assert_eq!(added[2], before, "it was stored before");
+    for place in [0, 2, 4] {
+        assert_eq!(added[place].batch_id, before.batch_id);
+    }
+    assert_eq!(added[1].batch_id, added[3].batch_id);
+    let of_ada = batch(&db, before.batch_id).await;
+    assert_eq!((of_ada.sequence, of_ada.channel.as_str()), (3, "Email"));
+    assert_eq!(of_ada.conversation_id, by_sms().conversation_id);
+    let stored = message::of_batch(&db, added[1].batch_id).await.unwrap();
+    let stored: Vec<_> = stored.iter().map(|one| one.event_id.as_str()).collect();
+    assert_eq!(stored, ["event 2", "event 3"]);
+    assert_eq!(batch::add_messages(&db, vec![], at(2)).await.unwrap(), []);
+}
+
+async fn of_several_batches_only_the_open_ones_close(fresh: Fresh) {
+    let db = fresh.migrated().await;
+    let closed = closed_batch(&db, &ada(), "event 1", 0).await;
+    let open = receive(&db, &ada(), "event 2", 60).await.batch_id;
+    let ids = [closed, open];
+
+    let held = batch::hold_free(&db, ids).await.unwrap();
+    let by = batch::ClosedBy::Deadline;
+    let closed_now = batch::close_all(&db, &ids, by, at(360)).await.unwrap();
+
+    assert_eq!((held.len(), closed_now), (2, 1));
+    assert_eq!(batch(&db, closed).await.closed_at, Some(at(30)));
+    let sent = batch::finish_all_sent(&db, &ids, at(361)).await.unwrap();
+    assert_eq!(sent, 2);
+    assert_eq!(batch(&db, open).await.state, batch::State::Replied);
 }
 
 async fn a_quiet_batch_closes_once_and_only_at_its_latest_message(fresh: Fresh) {
@@ -205,8 +258,9 @@ async fn a_clock_that_is_behind_does_not_turn_the_order_round(fresh: Fresh) {
 
     let (first, second) = (batch(&db, first).await, batch(&db, second).await);
     assert!(second.opened_at > first.opened_at);
-    assert!(batch::exists_newer(&db, &first).await.unwrap());
-    assert!(!batch::exists_newer(&db, &second).await.unwrap());
+    let opened = batch::opened(&db, [&ada()]).await.unwrap();
+    let (first, last) = (first.opened_at, second.opened_at);
+    assert_eq!(opened[&ada()], batch::Opened { first, last });
     assert_eq!(
         batch::latest_of_contact(&db, &ada()).await.unwrap(),
         Some(second)

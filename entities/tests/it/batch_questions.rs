@@ -4,15 +4,15 @@ use entities::{BatchId, ContactId, batch};
 
 use crate::{
     database::{Fresh, on_both_databases},
-    samples::{ada, at, batch, closed_batch, receive},
+    samples::{ada, at, closed_batch, receive},
 };
 
 on_both_databases!(
     batches_without_an_answer_are_those_since_the_last_one,
     the_open_batch_of_a_contact_is_found_and_no_other,
     open_batches_come_newest_first_and_are_counted,
-    earlier_batches_that_still_wait_are_told_oldest_first,
-    a_later_batch_is_newer_whatever_became_of_it,
+    batches_that_still_wait_are_told_oldest_first,
+    a_contacts_first_and_last_batch_are_told_whatever_became_of_them,
     overdue_batches_are_those_whose_timers_must_be_lost,
     stale_batches_have_waited_long_for_their_reply,
 );
@@ -54,43 +54,41 @@ async fn open_batches_come_newest_first_and_are_counted(fresh: Fresh) {
     assert_eq!(batch::count_open(&db).await.unwrap(), 3);
 }
 
-async fn earlier_batches_that_still_wait_are_told_oldest_first(fresh: Fresh) {
+async fn batches_that_still_wait_are_told_oldest_first(fresh: Fresh) {
     let db = fresh.migrated().await;
     let first = closed_batch(&db, &ada(), "event 1", 0).await;
     let second = closed_batch(&db, &ada(), "event 2", 100).await;
-    let third = closed_batch(&db, &ada(), "event 3", 200).await;
+    receive(&db, &ada(), "event 3", 200).await;
     closed_batch(&db, &ContactId::from("bob"), "event 4", 50).await;
-    let before = async |id| {
-        let batch = batch(&db, id).await;
-        ids(&batch::closed_before(&db, &ada(), &batch).await.unwrap())
-    };
+    let waiting = async || ids(&batch::closed_of(&db, [&ada()]).await.unwrap());
 
-    assert_eq!(before(third).await, [first, second]);
-    assert!(before(first).await.is_empty());
-
+    assert_eq!(waiting().await, [first, second]);
     batch::finish(&db, first, batch::Outcome::Replied, None, at(300))
         .await
         .unwrap();
-    assert_eq!(before(third).await, [second]);
+    assert_eq!(waiting().await, [second]);
 }
 
-async fn a_later_batch_is_newer_whatever_became_of_it(fresh: Fresh) {
+async fn a_contacts_first_and_last_batch_are_told_whatever_became_of_them(fresh: Fresh) {
     let db = fresh.migrated().await;
-    let id = closed_batch(&db, &ada(), "event 1", 0).await;
-    closed_batch(&db, &ContactId::from("bob"), "event 2", 60).await;
-    let first = batch(&db, id).await;
-    let exists_newer = async || batch::exists_newer(&db, &first).await.unwrap();
+    let bob = ContactId::from("bob");
+    closed_batch(&db, &ada(), "event 1", 0).await;
+    closed_batch(&db, &bob, "event 2", 60).await;
+    let contacts = [ada(), bob.clone(), ContactId::from("nobody")];
+    let opened = async || batch::opened(&db, &contacts).await.unwrap();
+    let between = |first, last| batch::Opened {
+        first: at(first),
+        last: at(last),
+    };
 
-    assert!(!exists_newer().await);
-    let second = receive(&db, &ada(), "event 3", 60).await.batch_id;
-    assert!(exists_newer().await);
-    batch::close(&db, second, batch::ClosedBy::Quiet, at(90))
+    assert_eq!(opened().await[&ada()], between(0, 0));
+    let second = closed_batch(&db, &ada(), "event 3", 90).await;
+    batch::finish(&db, second, batch::Outcome::Replied, None, at(130))
         .await
         .unwrap();
-    batch::finish(&db, second, batch::Outcome::Replied, None, at(100))
-        .await
-        .unwrap();
-    assert!(exists_newer().await);
+    assert_eq!(opened().await[&ada()], between(0, 90));
+    assert_eq!(opened().await[&bob], between(60, 60));
+    assert_eq!(opened().await.len(), 2);
 }
 
 async fn overdue_batches_are_those_whose_timers_must_be_lost(fresh: Fresh) {

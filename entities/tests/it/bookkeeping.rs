@@ -2,6 +2,7 @@
 
 use entities::{effect, pause, processed_event, setting};
 use sea_orm::DbErr;
+use sea_orm::EntityTrait as _;
 use serde_json::json;
 
 use crate::{
@@ -12,6 +13,8 @@ use crate::{
 on_both_databases!(
     an_event_is_new_once_for_each_consumer,
     of_many_who_record_an_event_at_once_one_is_first,
+    of_several_events_at_once_each_is_new_once,
+    of_several_effects_at_once_each_is_fresh_once,
     an_effect_is_fresh_once_then_started_then_done,
     an_effect_that_did_not_happen_can_be_started_again,
     only_the_start_that_is_meant_is_taken_back,
@@ -32,6 +35,45 @@ async fn an_event_is_new_once_for_each_consumer(fresh: Fresh) {
     assert!(!record("chat.intake", "event").await);
     assert!(record("chat.flush", "event").await);
     assert!(record("chat.intake", "other event").await);
+}
+
+async fn of_several_events_at_once_each_is_new_once(fresh: Fresh) {
+    let db = fresh.migrated().await;
+    let record = async |events: &[&str]| {
+        processed_event::record_all(&db, "chat.intake", events, at(0))
+            .await
+            .unwrap()
+    };
+    assert!(record(&["b"]).await[0]);
+    let first = record(&["c", "b", "a", "c"]).await;
+    assert_eq!(first, [true, false, true, false]);
+    let counted = processed_event::Entity::find().all(&db).await.unwrap();
+    let mut repeats: Vec<_> = counted
+        .iter()
+        .map(|event| (event.event_id.as_str(), event.repeats))
+        .collect();
+    repeats.sort_unstable();
+    assert_eq!(repeats, [("a", 0), ("b", 1), ("c", 1)]);
+    assert_eq!(record(&[]).await, [] as [bool; 0]);
+}
+
+async fn of_several_effects_at_once_each_is_fresh_once(fresh: Fresh) {
+    let db = fresh.migrated().await;
+    effect::start(&db, "started", at(0)).await.unwrap();
+    effect::start(&db, "done", at(0)).await.unwrap();
+    effect::finish(&db, "done", json!(1), at(1)).await.unwrap();
+
+    let keys = ["started", "fresh", "done", "fresh"].map(str::to_owned);
+    let starts = effect::start_all(&db, &keys, at(2)).await.unwrap();
+
+    let result = Some(json!(1));
+    let expected = [
+        effect::Start::Started { since: at(0) },
+        effect::Start::Fresh,
+        effect::Start::Done { result },
+        effect::Start::Started { since: at(2) },
+    ];
+    assert_eq!(starts, expected);
 }
 
 async fn of_many_who_record_an_event_at_once_one_is_first(fresh: Fresh) {

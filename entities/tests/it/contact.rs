@@ -1,6 +1,6 @@
 //! A contact's copy, and whether we may write to them.
 
-use entities::{TextList, begin, contact};
+use entities::{ContactId, TextList, begin, contact};
 
 use crate::{
     database::{Fresh, on_both_databases},
@@ -9,6 +9,8 @@ use crate::{
 
 on_both_databases!(
     details_that_an_event_leaves_out_are_kept,
+    an_event_that_says_nothing_new_writes_once_an_hour,
+    several_contacts_are_written_and_held_together,
     a_wish_not_to_be_disturbed_is_kept_for_a_contact_we_never_heard_of,
     opting_out_lasts_until_it_is_taken_back,
     the_latest_answer_by_hand_is_kept,
@@ -40,6 +42,47 @@ async fn details_that_an_event_leaves_out_are_kept(fresh: Fresh) {
     assert_eq!(row.phone.as_deref(), Some("+441234567890"));
     assert!(row.dnd, "details say nothing about it");
     assert_eq!((row.created_at, row.updated_at), (at(0), at(2)));
+}
+
+async fn an_event_that_says_nothing_new_writes_once_an_hour(fresh: Fresh) {
+    let db = fresh.migrated().await;
+    let details = contact::Details {
+        first_name: Some("Ada".to_owned()),
+        ..Default::default()
+    };
+    for (seconds, updated_at) in [(0, 0), (3599, 0), (3600, 3600), (3601, 3600)] {
+        contact::upsert(&db, &ada(), &details, at(seconds))
+            .await
+            .unwrap();
+        let row = contact::find(&db, &ada()).await.unwrap().unwrap();
+        assert_eq!(row.updated_at, at(updated_at), "after {seconds} s");
+    }
+}
+
+async fn several_contacts_are_written_and_held_together(fresh: Fresh) {
+    let db = fresh.migrated().await;
+    let (bob, nobody) = (ContactId::from("bob"), ContactId::from("nobody"));
+    let named = |name: &str| contact::Details {
+        first_name: Some(name.to_owned()),
+        ..Default::default()
+    };
+    contact::upsert(&db, &ada(), &named("A."), at(0))
+        .await
+        .unwrap();
+    let (details, nothing) = (named("Ada"), contact::Details::default());
+    contact::upsert_all(&db, [(&ada(), &details), (&bob, &nothing)], at(1))
+        .await
+        .unwrap();
+
+    let tx = begin(&db).await.unwrap();
+    let held = contact::lock_all(&tx, [&bob, &ada(), &nobody])
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(held.len(), 2);
+    assert_eq!(held[&ada()].first_name.as_deref(), Some("Ada"));
+    assert_eq!(held[&bob].first_name, None);
+    assert_eq!(contact::find_all(&db, [&ada(), &bob]).await.unwrap(), held);
 }
 
 async fn a_wish_not_to_be_disturbed_is_kept_for_a_contact_we_never_heard_of(fresh: Fresh) {

@@ -12,7 +12,7 @@ use super::world::Message;
 use crate::Config;
 use crate::chat::flush::Flush;
 use crate::chat::intake::Intake;
-use crate::chat::reply::Reply;
+use crate::chat::reply::{Groups, Reply};
 use crate::group_commit::GroupCommit;
 use crate::notification::Notification;
 use crate::research::completion::CompletionWorker;
@@ -126,6 +126,7 @@ pub(super) fn workers(
             highlevel,
             settings: config.reply.clone(),
             prices: config.prices.clone(),
+            groups: Groups::default(),
         },
         notification: Notification {
             db: db.clone(),

@@ -1,18 +1,24 @@
 //! Who may send the reply, and whether it may still be sent.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 use clients::highlevel::Channel;
 use clients::{ErrorKind, Provider, Reason};
 use crash_points::crash_point;
 use entities::batch::{self, ClosedBy, Outcome, State};
-use entities::{contact, effect, message, reply};
-use sea_orm::{ConnectionTrait, DbErr};
+use entities::{BatchId, contact, effect, message, pause, reply};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
 
 use super::Reply;
-use crate::halt::{Halt, unless_paused};
+use super::briefing::Briefing;
+use crate::halt::{Halt, paused_until, unless_paused_in};
 
 /// What the claim found.
-pub(super) enum Claim {
+#[derive(Debug)]
+pub(crate) enum Claim {
+    /// HighLevel wants no calls now.
+    Paused { until: DateTime<Utc> },
     /// The reply must not be sent any more.
     Ended(Outcome, &'static str),
     /// The batch has ended, by somebody else's hand.
@@ -31,6 +37,13 @@ pub(super) fn effect_key(batch: entities::BatchId) -> String {
     format!("reply:{batch}:send")
 }
 
+/// A batch whose reply is ready to be sent.
+#[derive(Debug, Clone)]
+pub(crate) struct Claiming {
+    batch: batch::Model,
+    channel: Channel,
+}
+
 impl Reply {
     /// Takes the right to send, in one transaction that holds the contact: a message, an opt-out or
     /// a person's answer that arrives before is seen, and one that arrives after belongs to the
@@ -40,51 +53,38 @@ impl Reply {
         batch: &batch::Model,
         channel: Channel,
     ) -> Result<Claim, Halt> {
-        unless_paused(&self.db, Provider::HighLevel).await?;
-        let tx = entities::begin(&self.db).await?;
-        contact::lock(&tx, &batch.contact_id).await?;
-        let current = batch::find(&tx, batch.id).await?;
-        if current.is_none_or(|current| current.state != State::Closed) {
-            return Ok(Claim::Finished);
-        }
-        let key = effect_key(batch.id);
-        // What may be on its way already is beyond these reasons.
-        if effect::find(&tx, &key).await?.is_none()
-            && let Some((outcome, reason)) = reason_now(&tx, batch, channel).await?
-        {
-            return Ok(Claim::Ended(outcome, reason));
-        }
-        let now = crate::time::now();
-        let start = effect::start(&tx, &key, now).await?;
-        if let effect::Start::Done { .. } = start {
-            // A twin of ours has sent it, after this batch was marked failed and resumed.
-            batch::finish_sent(&tx, batch.id, now).await?;
-        }
-        tx.commit().await?;
-        crash_point!("chat.reply.claimed");
-        Ok(match start {
-            effect::Start::Fresh => Claim::Send { since: now },
-            effect::Start::Started { since } => Claim::Ask { since },
-            effect::Start::Done { .. } => Claim::Finished,
-        })
+        let claiming = Claiming {
+            batch: batch.clone(),
+            channel,
+        };
+        let claim = self
+            .groups
+            .claiming
+            .join(claiming, |group| claim(&self.db, group));
+        claim.await
     }
 
     /// Whether the batch should end before any money is spent on it.
     pub(super) async fn reason_not_to_reply(
         &self,
-        batch: &batch::Model,
+        briefing: &Briefing,
         channel: Channel,
     ) -> Result<Option<Why>, Halt> {
-        if effect::find(&self.db, &effect_key(batch.id))
-            .await?
-            .is_some()
+        let batch = &briefing.batch;
+        // A send is begun only when the reply has been stored.
+        if briefing.reply.is_some()
+            && effect::find(&self.db, &effect_key(batch.id))
+                .await?
+                .is_some()
         {
             return Ok(None);
         }
-        if let Some(why) = reason_now(&self.db, batch, channel).await? {
+        let contact = briefing.contact.as_ref();
+        let newer = briefing.has_newer_batch();
+        if let Some(why) = reason_now(&self.db, batch, channel, contact, newer).await? {
             return Ok(Some(why));
         }
-        unless_paused(&self.db, Provider::HighLevel).await?;
+        unless_paused_in(&briefing.pauses, Provider::HighLevel)?;
         // Our copy of the contact may be old, or we may never have had one.
         match self.highlevel()?.contact(batch.contact_id.as_str()).await {
             Ok(contact) if contact.blocks(channel) => {
@@ -104,13 +104,76 @@ impl Reply {
     }
 }
 
+/// Takes the right to send these replies, where they may still be sent.
+async fn claim(db: &DatabaseConnection, group: Vec<Claiming>) -> Result<Vec<Claim>, DbErr> {
+    let tx = entities::begin(db).await?;
+    let ids = || group.iter().map(|claiming| &claiming.batch.contact_id);
+    let contacts = contact::lock_all(&tx, ids()).await?;
+    let pauses = pause::all(&tx, crate::time::now()).await?;
+    let opened = batch::opened(&tx, ids()).await?;
+    let current = batch::find_all(&tx, group.iter().map(|claiming| claiming.batch.id)).await?;
+    let closed: HashSet<BatchId> = current
+        .iter()
+        .filter(|batch| batch.state == State::Closed)
+        .map(|batch| batch.id)
+        .collect();
+    let paused = paused_until(&pauses, Provider::HighLevel);
+    // Why each of them is not sent.
+    let mut claims = Vec::with_capacity(group.len());
+    for Claiming { batch, channel } in &group {
+        let contact = contacts.get(&batch.contact_id);
+        let newer = opened
+            .get(&batch.contact_id)
+            .is_some_and(|opened| opened.last > batch.opened_at);
+        claims.push(if let Some(until) = paused {
+            Some(Claim::Paused { until })
+        } else if !closed.contains(&batch.id) {
+            Some(Claim::Finished)
+        } else if let Some((outcome, reason)) =
+            reason_now(&tx, batch, *channel, contact, newer).await?
+            // What may be on its way already is beyond these reasons.
+            && effect::find(&tx, &effect_key(batch.id)).await?.is_none()
+        {
+            Some(Claim::Ended(outcome, reason))
+        } else {
+            None
+        });
+    }
+    // The others begin.
+    let now = crate::time::now();
+    let free: Vec<usize> = (0..group.len())
+        .filter(|place| claims[*place].is_none())
+        .collect();
+    let keys: Vec<String> = free
+        .iter()
+        .map(|place| effect_key(group[*place].batch.id))
+        .collect();
+    let starts = effect::start_all(&tx, &keys, now).await?;
+    for (place, start) in free.into_iter().zip(starts) {
+        claims[place] = Some(match start {
+            effect::Start::Fresh => Claim::Send { since: now },
+            effect::Start::Started { since } => Claim::Ask { since },
+            effect::Start::Done { .. } => {
+                // A twin of ours has sent it, after this batch was marked failed and resumed.
+                batch::finish_sent(&tx, group[place].batch.id, now).await?;
+                Claim::Finished
+            }
+        });
+    }
+    tx.commit().await?;
+    crash_point!("chat.reply.claimed");
+    Ok(claims.into_iter().flatten().collect())
+}
+
 /// What we know by ourselves that speaks against a reply.
 async fn reason_now<C: ConnectionTrait>(
     db: &C,
     batch: &batch::Model,
     channel: Channel,
+    contact: Option<&contact::Model>,
+    has_newer_batch: bool,
 ) -> Result<Option<Why>, DbErr> {
-    if let Some(contact) = contact::find(db, &batch.contact_id).await? {
+    if let Some(contact) = contact {
         if contact.opted_out_at.is_some() {
             return Ok(Some((Outcome::Suppressed, "opted_out")));
         }
@@ -130,7 +193,7 @@ async fn reason_now<C: ConnectionTrait>(
     }
     // A contact who never pauses would never be answered: a batch that closed by its deadline is.
     let talkative = batch.closed_by == Some(ClosedBy::Deadline);
-    if !talkative && batch::exists_newer(db, batch).await? {
+    if !talkative && has_newer_batch {
         return Ok(Some((Outcome::Superseded, "contact_wrote_again")));
     }
     // While this batch had failed, a later one may have taken its messages over.

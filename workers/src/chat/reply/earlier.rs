@@ -21,17 +21,17 @@ impl Reply {
     /// batch, unless their reply has gone out or may be on its way. `Some`: come back later.
     pub(super) async fn settle_earlier_batches(
         &self,
-        batch: &batch::Model,
+        waiting: &[batch::Model],
     ) -> Result<Option<Verdict>, Halt> {
-        for earlier in batch::closed_before(&self.db, &batch.contact_id, batch).await? {
+        for earlier in waiting {
             let started = effect::find(&self.db, &effect_key(earlier.id)).await?;
             let settled = match started {
-                None => self.supersede(&earlier).await?,
+                None => self.supersede(earlier).await?,
                 Some(effect) if effect.state == effect::State::Done => {
                     batch::finish_sent(&self.db, earlier.id, crate::time::now()).await?;
                     true
                 }
-                Some(effect) => self.settle_started(&earlier, effect.started_at).await?,
+                Some(effect) => self.settle_started(earlier, effect.started_at).await?,
             };
             if !settled {
                 let delay = Duration::from_secs(5);
@@ -83,7 +83,7 @@ impl Reply {
         if let (Some(channel), Some(reply)) = (channel, reply)
             && let Some(sent) = self.find_sent(earlier, channel, &reply, since).await?
         {
-            self.record(earlier, &reply, &sent).await?;
+            self.record(earlier, &reply, sent).await?;
             return Ok(true);
         }
         if crate::time::now() - since < IN_FLIGHT {

@@ -7,13 +7,14 @@ use clients::highlevel::Channel;
 use clients::openai::{InputItem, ReplyRequest, Role, Usage};
 use crash_points::crash_point;
 use entities::reply::{self, NewReply};
-use entities::{BatchId, batch, contact, message};
+use entities::{BatchId, batch, message};
 use tracing::{debug, warn};
 
 use super::Reply;
+use super::briefing::Briefing;
 use super::check::{Rules, longest};
 use super::conversation::conversation;
-use crate::halt::{Halt, give_up, ready};
+use crate::halt::{Halt, configured, give_up, unless_paused_in};
 
 impl Reply {
     /// Asks the model and stores what it said, if it may be sent. Two workers that ask at the same
@@ -23,11 +24,13 @@ impl Reply {
     /// between only means that the model is asked again.
     pub(super) async fn generate(
         &self,
-        batch: &batch::Model,
+        briefing: &Briefing,
         channel: Channel,
     ) -> Result<reply::Model, Halt> {
-        let openai = ready(&self.db, Provider::OpenAi, self.openai.as_ref()).await?;
-        let mut request = self.request(batch, channel).await?;
+        let batch = &briefing.batch;
+        let openai = configured(Provider::OpenAi, self.openai.as_ref())?;
+        unless_paused_in(&briefing.pauses, Provider::OpenAi)?;
+        let mut request = self.request(briefing, channel).await?;
         let rules = Rules {
             channel,
             instructions: &self.settings.instructions,
@@ -82,22 +85,27 @@ impl Reply {
         Ok(stored)
     }
 
-    async fn request(&self, batch: &batch::Model, channel: Channel) -> Result<ReplyRequest, Halt> {
-        let contact = contact::find(&self.db, &batch.contact_id).await?;
+    async fn request(&self, briefing: &Briefing, channel: Channel) -> Result<ReplyRequest, Halt> {
+        let batch = &briefing.batch;
         // What superseded batches asked has not been answered yet: it belongs to this one.
-        let unanswered = batch::unanswered_before(&self.db, batch).await?;
+        let unanswered = match briefing.has_earlier_batch() {
+            true => batch::unanswered_before(&self.db, batch).await?,
+            false => Vec::new(),
+        };
         let oldest = unanswered.first().unwrap_or(batch);
         let limit = self.settings.history_messages;
         let history = message::history(&self.db, &batch.contact_id, oldest, limit).await?;
-        let batches: Vec<BatchId> = unanswered
-            .iter()
-            .map(|batch| batch.id)
-            .chain([batch.id])
-            .collect();
-        let messages = message::of_batches(&self.db, &batches).await?;
+        let ids = unanswered.iter().map(|batch| batch.id);
+        let messages = match unanswered.is_empty() {
+            true => briefing.messages.clone(),
+            false => {
+                let ids: Vec<BatchId> = ids.chain([batch.id]).collect();
+                message::of_batches(&self.db, &ids).await?
+            }
+        };
         let mut input = vec![length_item(channel)];
         input.extend(conversation(
-            contact.as_ref(),
+            briefing.contact.as_ref(),
             &history,
             &messages,
             self.settings.history_tokens,

@@ -7,12 +7,14 @@
 //! parked as `reply_refused` had two answers of the model that may not be sent (`check.rs`): a person
 //! answers the contact, or a replay asks the model again.
 
+mod briefing;
 mod check;
 mod claim;
 mod conversation;
 mod earlier;
 mod generate;
 pub(crate) mod links;
+mod record;
 mod send;
 
 use std::sync::Arc;
@@ -22,15 +24,18 @@ use broker::{Attempt, Failure, Handler, Outgoing, Unavailable, Verdict};
 use clients::Provider;
 use clients::highlevel::Channel;
 use entities::batch::{self, Outcome, State};
-use entities::{BatchId, ContactId, contact, effect, reply};
+use entities::{BatchId, ContactId, contact, effect};
 use messages::{BatchClosed, Envelope};
 use sea_orm::DatabaseConnection;
 use tracing::warn;
 
-use self::claim::{Claim, effect_key};
+use self::briefing::{Briefing, brief};
+use self::claim::{Claim, Claiming, effect_key};
+use self::record::Sent;
 pub(crate) use self::send::IN_FLIGHT;
 use crate::follow_ups::reply_failed;
-use crate::halt::{Halt, Handled, configured, settled, unavailable};
+use crate::group_commit::GroupCommit;
+use crate::halt::{Halt, Handled, configured, paused, settled, unavailable};
 use crate::prices::Prices;
 
 /// The text as it may be sent on the channel that a webhook names, or why not; `None` for a channel
@@ -75,6 +80,15 @@ pub(crate) struct Reply {
     pub(crate) highlevel: Option<clients::highlevel::Client>,
     pub(crate) settings: ReplySettings,
     pub(crate) prices: Arc<Prices>,
+    pub(crate) groups: Groups,
+}
+
+/// What is done together for replies that are made at the same time.
+#[derive(Default)]
+pub(crate) struct Groups {
+    briefing: GroupCommit<BatchId, Option<Briefing>>,
+    claiming: GroupCommit<Claiming, Claim>,
+    recording: GroupCommit<Sent, bool>,
 }
 
 impl Handler for Reply {
@@ -112,9 +126,14 @@ impl Reply {
     async fn reply(&self, event: &Envelope) -> Handled {
         let data: BatchClosed = event.data()?;
         let batch_id = BatchId(data.batch_id);
-        let Some(batch) = batch::find(&self.db, batch_id).await? else {
+        let briefing = self
+            .groups
+            .briefing
+            .join(batch_id, |ids| brief(&self.db, ids));
+        let Some(briefing) = briefing.await? else {
             return Ok(Verdict::Skipped("unknown_batch"));
         };
+        let batch = &briefing.batch;
         match batch.state {
             State::Open => return Ok(Verdict::Skipped("still_open")),
             State::Replied | State::Superseded | State::Suppressed => {
@@ -128,32 +147,36 @@ impl Reply {
         }
         let Some(channel) = Channel::from_webhook(&batch.channel) else {
             return self
-                .end(&batch, Outcome::Suppressed, "channel_not_answered")
+                .end(batch, Outcome::Suppressed, "channel_not_answered")
                 .await;
         };
-        if let Some(waiting) = self.settle_earlier_batches(&batch).await? {
+        if let Some(waiting) = self
+            .settle_earlier_batches(&briefing.waiting_before)
+            .await?
+        {
             return Ok(waiting);
         }
-        if let Some((outcome, reason)) = self.reason_not_to_reply(&batch, channel).await? {
-            return self.end(&batch, outcome, reason).await;
+        if let Some((outcome, reason)) = self.reason_not_to_reply(&briefing, channel).await? {
+            return self.end(batch, outcome, reason).await;
         }
-        let reply = match reply::find(&self.db, batch_id).await? {
+        let reply = match briefing.reply.clone() {
             Some(reply) => reply,
-            None => self.generate(&batch, channel).await?,
+            None => self.generate(&briefing, channel).await?,
         };
         if !reply.send || reply.text.trim().is_empty() {
             return self
-                .end(&batch, Outcome::Suppressed, "model_saw_no_need")
+                .end(batch, Outcome::Suppressed, "model_saw_no_need")
                 .await;
         }
         // Everything that takes time comes before the claim: after it, the clock of the send runs.
-        let outgoing = self.outgoing(&batch, channel, &reply).await?;
-        match self.claim(&batch, channel).await? {
-            Claim::Ended(outcome, reason) => self.end(&batch, outcome, reason).await,
+        let outgoing = Self::outgoing(batch, channel, &reply, &briefing.messages);
+        match self.claim(batch, channel).await? {
+            Claim::Ended(outcome, reason) => self.end(batch, outcome, reason).await,
             Claim::Finished => Ok(Verdict::Duplicate(Vec::new())),
-            Claim::Send { since } => self.send(&batch, &reply, &outgoing, since).await,
+            Claim::Paused { until } => Err(paused(until)),
+            Claim::Send { since } => self.send(batch, &reply, &outgoing, since).await,
             Claim::Ask { since } => {
-                self.ask_before_sending_again(&batch, channel, &reply, since)
+                self.ask_before_sending_again(batch, channel, &reply, since)
                     .await
             }
         }

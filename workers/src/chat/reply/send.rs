@@ -8,9 +8,7 @@ use clients::ErrorKind;
 use clients::highlevel::{Channel, Direction as Way, OutgoingMessage, SentMessage};
 use crash_points::crash_point;
 use entities::batch::{self, Outcome};
-use entities::message::{self, Author, Direction, NewMessage};
-use entities::{contact, effect, reply};
-use serde_json::json;
+use entities::{effect, message, reply};
 
 use super::Reply;
 use super::claim::{effect_key, suppressing};
@@ -53,7 +51,7 @@ impl Reply {
         let sent = highlevel.send_message(outgoing).await;
         crash_point!("chat.reply.sent");
         let error = match sent {
-            Ok(sent) => return self.record(batch, reply, &sent).await,
+            Ok(sent) => return self.record(batch, reply, sent).await,
             Err(error) => error,
         };
         match error.kind() {
@@ -90,7 +88,7 @@ impl Reply {
         since: DateTime<Utc>,
     ) -> Handled {
         if let Some(sent) = self.find_sent(batch, channel, reply, since).await? {
-            return self.record(batch, reply, &sent).await;
+            return self.record(batch, reply, sent).await;
         }
         // If it certainly was not sent, the next attempt decides anew whether it still should be.
         let reasons = ["reply_may_be_on_its_way", "reply_was_not_sent"];
@@ -138,50 +136,12 @@ impl Reply {
         Ok(None)
     }
 
-    /// Stores that the reply was sent: effect, reply, message and batch in one transaction.
-    pub(super) async fn record(
-        &self,
-        batch: &batch::Model,
-        reply: &reply::Model,
-        sent: &SentMessage,
-    ) -> Handled {
-        let now = crate::time::now();
-        let tx = entities::begin(&self.db).await?;
-        contact::lock(&tx, &batch.contact_id).await?;
-        // Deleted on request, meanwhile: its text must not be written down again.
-        if batch::find(&tx, batch.id).await?.is_none() {
-            return Ok(Verdict::Skipped("unknown_batch"));
-        }
-        let result =
-            json!({"message_id": sent.message_id, "conversation_id": sent.conversation_id});
-        effect::finish(&tx, &effect_key(batch.id), result, now).await?;
-        let conversation = sent.conversation_id.as_deref();
-        reply::mark_sent(&tx, batch.id, Some(&sent.message_id), conversation, now).await?;
-        let message = NewMessage {
-            event_id: format!("reply:{}", batch.id),
-            direction: Direction::Outbound,
-            author: Author::Assistant,
-            provider_message_id: Some(sent.message_id.clone()),
-            email_message_id: None,
-            channel: batch.channel.clone(),
-            subject: None,
-            text: reply.text.clone(),
-            attachments: Vec::new(),
-            sent_at: now,
-        };
-        message::store_without_batch(&tx, &batch.contact_id, message, now).await?;
-        batch::finish_sent(&tx, batch.id, now).await?;
-        tx.commit().await?;
-        Ok(Verdict::Done(Vec::new()))
-    }
-
-    pub(super) async fn outgoing(
-        &self,
+    pub(super) fn outgoing(
         batch: &batch::Model,
         channel: Channel,
         reply: &reply::Model,
-    ) -> Result<OutgoingMessage, Halt> {
-        let messages = message::of_batch(&self.db, batch.id).await?;
+        messages: &[message::Model],
+    ) -> OutgoingMessage {
         // The thread of the channel that the reply goes out by; a batch may hold several channels.
         let same_channel = |message: &&message::Model| message.channel == batch.channel;
         let last = messages.iter().rfind(same_channel).or(messages.last());
@@ -189,7 +149,7 @@ impl Reply {
         let subject = last
             .and_then(|message| message.subject.clone())
             .filter(|_| email);
-        Ok(OutgoingMessage {
+        OutgoingMessage {
             contact_id: batch.contact_id.to_string(),
             channel,
             text: reply.text.clone(),
@@ -199,7 +159,7 @@ impl Reply {
                 .filter(|_| email),
             thread_id: None,
             conversation_provider_id: batch.conversation_provider_id.clone(),
-        })
+        }
     }
 }
 

@@ -1,0 +1,94 @@
+//! Storing that replies were sent: of several at once, all in one transaction.
+
+use std::collections::BTreeSet;
+
+use broker::Verdict;
+use clients::highlevel::SentMessage;
+use entities::message::{self, Author, Direction, NewMessage};
+use entities::{BatchId, batch, contact, effect, reply};
+use sea_orm::{DatabaseConnection, DbErr};
+use serde_json::json;
+
+use super::Reply;
+use super::claim::effect_key;
+use crate::halt::Handled;
+
+/// A reply that the contact has got.
+#[derive(Debug, Clone)]
+pub(crate) struct Sent {
+    batch: batch::Model,
+    text: String,
+    message: SentMessage,
+}
+
+impl Reply {
+    /// Stores that the reply was sent: effect, reply, message and batch in one transaction.
+    pub(super) async fn record(
+        &self,
+        batch: &batch::Model,
+        reply: &reply::Model,
+        message: SentMessage,
+    ) -> Handled {
+        let sent = Sent {
+            batch: batch.clone(),
+            text: reply.text.clone(),
+            message,
+        };
+        let recorded = self
+            .groups
+            .recording
+            .join(sent, |group| record(&self.db, group));
+        Ok(match recorded.await? {
+            true => Verdict::Done(Vec::new()),
+            false => Verdict::Skipped("unknown_batch"),
+        })
+    }
+}
+
+/// Stores that these replies were sent; `false` for one whose batch is no more.
+async fn record(db: &DatabaseConnection, group: Vec<Sent>) -> Result<Vec<bool>, DbErr> {
+    let now = crate::time::now();
+    let tx = entities::begin(db).await?;
+    let contacts = group.iter().map(|sent| &sent.batch.contact_id);
+    contact::lock_all(&tx, contacts).await?;
+    // One that was deleted on request, meanwhile: its text must not be written down again.
+    let there = batch::find_all(&tx, group.iter().map(|sent| sent.batch.id)).await?;
+    let there: BTreeSet<BatchId> = there.iter().map(|batch| batch.id).collect();
+    let mut messages = Vec::with_capacity(group.len());
+    for Sent {
+        batch,
+        text,
+        message,
+    } in &group
+    {
+        if !there.contains(&batch.id) {
+            continue;
+        }
+        let result =
+            json!({"message_id": message.message_id, "conversation_id": message.conversation_id});
+        effect::finish(&tx, &effect_key(batch.id), result, now).await?;
+        let conversation = message.conversation_id.as_deref();
+        reply::mark_sent(&tx, batch.id, Some(&message.message_id), conversation, now).await?;
+        let message = NewMessage {
+            event_id: format!("reply:{}", batch.id),
+            direction: Direction::Outbound,
+            author: Author::Assistant,
+            provider_message_id: Some(message.message_id.clone()),
+            email_message_id: None,
+            channel: batch.channel.clone(),
+            subject: None,
+            text: text.clone(),
+            attachments: Vec::new(),
+            sent_at: now,
+        };
+        messages.push((batch.contact_id.clone(), message));
+    }
+    message::store_all_without_batch(&tx, messages, now).await?;
+    let there: Vec<BatchId> = there.into_iter().collect();
+    batch::finish_all_sent(&tx, &there, now).await?;
+    tx.commit().await?;
+    Ok(group
+        .iter()
+        .map(|sent| there.contains(&sent.batch.id))
+        .collect())
+}
