@@ -13,6 +13,7 @@ use crate::rig::Bench;
 use crate::rig::broker::VirtualHost;
 use crate::rig::millrace::{environment, start_gateway, until_answers};
 use crate::rig::process::{Process, Program, free_port};
+use crate::rig::usage::{cpu_seconds, own_cpu_seconds};
 use crate::signing::SIGNING_SECRET;
 
 /// More requests a second than any of them answers here: so many are signed before the clock runs.
@@ -56,6 +57,13 @@ impl Contender {
             Self::FastApi { .. } => "fastapi",
         }
     }
+}
+
+/// What a load was answered with, and what that took.
+pub(crate) struct Measured {
+    pub(crate) answers: Answers,
+    /// CPU time of each request, in microseconds: the server's, the broker's, the load program's.
+    pub(crate) cpu: [f64; 3],
 }
 
 /// A running contender with an empty queue.
@@ -123,7 +131,7 @@ impl Server {
         body_size: usize,
         pace: Pace,
         window: Duration,
-    ) -> anyhow::Result<Answers> {
+    ) -> anyhow::Result<Measured> {
         let most = match pace {
             Pace::Saturating => MOST_PER_SECOND,
             Pace::PerSecond(rate) => rate,
@@ -143,7 +151,9 @@ impl Server {
             warm_up,
             window,
         };
+        let before = self.cpu(bench)?;
         let answers = load.run().await?;
+        let after = self.cpu(bench)?;
         let name = self.contender.name();
         ensure!(
             answers.refused.is_empty(),
@@ -157,7 +167,20 @@ impl Server {
             "{name} answered {} webhooks with 2xx, but {queued} are in the queue",
             answers.accepted
         );
-        Ok(answers)
+        let of_each = |place: usize| (after[place] - before[place]) * 1e6 / queued as f64;
+        Ok(Measured {
+            answers,
+            cpu: [0, 1, 2].map(of_each),
+        })
+    }
+
+    /// CPU seconds used so far by the server, the broker, and the load program, which is this one.
+    fn cpu(&self, bench: &Bench) -> anyhow::Result<[f64; 3]> {
+        Ok([
+            cpu_seconds(self.process.id())?,
+            cpu_seconds(bench.options.broker_process)?,
+            own_cpu_seconds()?,
+        ])
     }
 
     /// Stops it.
@@ -181,7 +204,8 @@ pub(crate) async fn fastest(bench: &Bench, forms: &[Contender]) -> anyhow::Resul
     for form in forms {
         let mut server = Server::start(bench, *form).await?;
         let window = Duration::from_secs(2);
-        let answers = server.measure(bench, 110, Pace::Saturating, window).await?;
+        let measured = server.measure(bench, 110, Pace::Saturating, window);
+        let answers = measured.await?.answers;
         bench.say(&format!("{form:?}: {:.0} requests/s", answers.per_second));
         if answers.per_second > best.1 {
             best = (*form, answers.per_second);

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, Method, header};
-use axum::middleware::Next;
 use axum::response::Response;
 use tower_http::cors::CorsLayer;
 
@@ -33,13 +31,11 @@ static DEFAULTS: [(HeaderName, HeaderValue); 5] = [
 ];
 
 /// Adds the headers that are missing.
-pub(crate) async fn secure(request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
+pub(crate) fn secure(response: &mut Response) {
     for (name, value) in &DEFAULTS {
         let headers = response.headers_mut();
         headers.entry(name).or_insert_with(|| value.clone());
     }
-    response
 }
 
 /// Lets pages of these origins call the routes of clients and operators. Keys travel in headers, and

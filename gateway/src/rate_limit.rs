@@ -15,7 +15,6 @@ use std::time::{Duration, Instant};
 use axum::extract::Request;
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue};
-use axum::middleware::Next;
 use axum::response::Response;
 use entities::api_key::KeyHash;
 
@@ -154,7 +153,7 @@ impl Window {
 
 /// Where the caller of a request stands, by each policy that it was counted by.
 #[derive(Clone, Default)]
-struct Standings(Arc<Mutex<Vec<Standing>>>);
+pub(crate) struct Standings(Arc<Mutex<Vec<Standing>>>);
 
 /// Counts a request.
 ///
@@ -173,20 +172,24 @@ pub(crate) fn count(state: &State, parts: &Parts, caller: Caller) -> Result<(), 
     }
 }
 
-/// Tells callers whose request was counted where they stand.
-pub(crate) async fn report(mut request: Request, next: Next) -> Response {
-    let Standings(standings) = Standings::default();
-    let counted = Standings(standings.clone());
-    request.extensions_mut().insert(counted);
-    let mut response = next.run(request).await;
-    let standings = standings.lock().unwrap_or_else(PoisonError::into_inner);
-    if !standings.is_empty() {
-        let [limit, policy] = fields(&standings);
-        let headers = response.headers_mut();
-        headers.insert(RATE_LIMIT.clone(), limit);
-        headers.insert(RATE_LIMIT_POLICY.clone(), policy);
+impl Standings {
+    /// What the handlers of a request will write down, and where to read it.
+    pub(crate) fn of(request: &mut Request) -> Self {
+        let standings = Self::default();
+        request.extensions_mut().insert(standings.clone());
+        standings
     }
-    response
+
+    /// Tells a caller whose request was counted where it stands.
+    pub(crate) fn report(&self, response: &mut Response) {
+        let standings = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !standings.is_empty() {
+            let [limit, policy] = fields(&standings);
+            let headers = response.headers_mut();
+            headers.insert(RATE_LIMIT.clone(), limit);
+            headers.insert(RATE_LIMIT_POLICY.clone(), policy);
+        }
+    }
 }
 
 /// `RateLimit` and `RateLimit-Policy`: lists of structured fields (RFC 9651).

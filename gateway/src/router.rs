@@ -1,12 +1,11 @@
 //! All routes, as one table.
 
 use axum::Router;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, get, post};
 
 use crate::headers;
 use crate::problem::Problem;
-use crate::rate_limit;
 use crate::routes::{
     batch_config, batches, description, health, highlevel, hubspot, hubspot_workflow, openai,
     research, research_status, test_webhook,
@@ -59,9 +58,8 @@ pub fn router(state: State) -> Router {
                 router.route(path, route)
             })
     };
-    let mut clients = build(clients())
-        .method_not_allowed_fallback(async || Problem::method_not_allowed())
-        .layer(from_fn(rate_limit::report));
+    let mut clients =
+        build(clients()).method_not_allowed_fallback(async || Problem::method_not_allowed());
     let origins = &state.config.cors_allowed_origins;
     if !origins.is_empty() {
         clients = clients.layer(headers::cors(origins));
@@ -70,12 +68,8 @@ pub fn router(state: State) -> Router {
     let providers = build(providers())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .fallback(async || Problem::not_found("There is no such route; see /docs."))
-        .layer(from_fn(rate_limit::report))
         .layer(from_fn_with_state(state.clone(), trace::request));
-    providers
-        .merge(clients)
-        .layer(from_fn(headers::secure))
-        .with_state(state)
+    providers.merge(clients).with_state(state)
 }
 
 #[cfg(test)]

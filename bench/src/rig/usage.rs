@@ -32,6 +32,13 @@ pub(crate) fn cpu_seconds(id: u32) -> anyhow::Result<f64> {
     Ok(seconds(ticks))
 }
 
+/// CPU time of this process, without those that it has started, in seconds.
+pub(crate) fn own_cpu_seconds() -> anyhow::Result<f64> {
+    let text = fs::read_to_string("/proc/self/stat")?;
+    let (_, fields) = split(&text).context("/proc/self/stat")?;
+    Ok(seconds(sum(&fields, OWN_TIME)))
+}
+
 /// CPU time of the threads of a process that run SQLite, in seconds.
 pub(crate) fn sqlite_cpu_seconds(id: u32) -> anyhow::Result<f64> {
     let mut ticks = 0;

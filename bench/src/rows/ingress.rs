@@ -32,6 +32,7 @@ pub(super) async fn measure(bench: &Bench, findings: &mut Findings) -> anyhow::R
         fastest(bench, &python).await?,
     ];
     let mut rates = [const { Vec::new() }; 4].map(|rates: Vec<f64>| [rates.clone(), rates]);
+    let mut costs: [Vec<[f64; 3]>; 4] = Default::default();
     for round in 0..bench.scale.rounds {
         for turn in 0..forms.len() {
             // Whoever begins a round finds another machine than who ends it: the order moves on.
@@ -39,10 +40,18 @@ pub(super) async fn measure(bench: &Bench, findings: &mut Findings) -> anyhow::R
             let mut server = Server::start(bench, forms[contender]).await?;
             for (size, rates) in BODY_SIZES.iter().zip(&mut rates[contender]) {
                 let measured = server.measure(bench, *size, Pace::Saturating, bench.scale.window);
-                let per_second = measured.await?.per_second;
+                let measured = measured.await?;
+                let per_second = measured.answers.per_second;
                 let name = forms[contender].name();
-                bench.say(&format!("{name}, {size} B: {per_second:.0} requests/s"));
+                let [own, broker, load] = measured.cpu;
+                bench.say(&format!(
+                    "{name}, {size} B: {per_second:.0} requests/s; CPU of a request: \
+                     server {own:.0} µs, broker {broker:.0} µs, load program {load:.0} µs"
+                ));
                 rates.push(per_second);
+                if *size == BODY_SIZES[0] {
+                    costs[contender].push(measured.cpu);
+                }
             }
             server.stop(bench).await?;
         }
@@ -52,6 +61,13 @@ pub(super) async fn measure(bench: &Bench, findings: &mut Findings) -> anyhow::R
             let what = format!("{}, {size} B", form.name());
             let figure = Figure::new(1, &what, "requests/s", rates);
             findings.figures.push(figure);
+        }
+    }
+    for (form, costs) in forms.iter().zip(&costs) {
+        for (place, whose) in ["server", "broker", "load program"].iter().enumerate() {
+            let what = format!("{}, 110 B: CPU of a request, {whose}", form.name());
+            let rounds: Vec<f64> = costs.iter().map(|cost| cost[place]).collect();
+            findings.figures.push(Figure::new(1, &what, "µs", &rounds));
         }
     }
     let [gateway, ceiling, fastify, fastapi] = &rates;

@@ -26,8 +26,8 @@ pub(super) async fn measure(
                 let contender = (round + turn) % forms.len();
                 let mut server = Server::start(bench, forms[contender]).await?;
                 let pace = Pace::PerSecond(rate);
-                let answers = server.measure(bench, size, pace, bench.scale.window).await;
-                let p99 = percentile(&mut answers?.latencies, 0.99);
+                let measured = server.measure(bench, size, pace, bench.scale.window).await;
+                let p99 = percentile(&mut measured?.answers.latencies, 0.99);
                 let name = forms[contender].name();
                 bench.say(&format!("{name}, {size} B: p99 {p99:.2} ms"));
                 latencies[contender].push(p99);

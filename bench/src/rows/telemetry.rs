@@ -18,8 +18,8 @@ pub(super) async fn measure(bench: &Bench, findings: &mut Findings) -> anyhow::R
             let traces = (round + turn) % 2 == 1;
             let before = bench.providers.trace_exports();
             let mut server = Server::start(bench, Contender::Gateway { traces }).await?;
-            let answers = server.measure(bench, 110, Pace::Saturating, bench.scale.window);
-            let per_second = answers.await?.per_second;
+            let measured = server.measure(bench, 110, Pace::Saturating, bench.scale.window);
+            let per_second = measured.await?.answers.per_second;
             let name = server.contender.name();
             bench.say(&format!("{name}: {per_second:.0} requests/s"));
             // What is still in hand is sent at the end.

@@ -1,8 +1,11 @@
 //! Publishing: every message persistent, every publish confirmed, each with its own deadline.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -103,9 +106,7 @@ impl Publisher {
         let Ok(live) = timeout_at(deadline, self.connected()).await else {
             return Err(PublishError::NotConnected);
         };
-        // A task of its own: after the deadline lapin keeps the message until it is confirmed or the
-        // connection is gone, and so long it takes its room.
-        let publishing = tokio::spawn({
+        let publishing = Lasting::new({
             let (live, message) = (live.clone(), message.clone());
             async move {
                 let result = live.publish(&message).await;
@@ -114,9 +115,9 @@ impl Publisher {
             }
         });
         match timeout_at(deadline, publishing).await {
-            Ok(Ok(result)) => result,
-            _ if live.is_blocked() => Err(PublishError::Blocked),
-            _ => {
+            Ok(result) => result,
+            Err(_) if live.is_blocked() => Err(PublishError::Blocked),
+            Err(_) => {
                 live.gave_no_answer();
                 Err(PublishError::TimedOut)
             }
@@ -165,6 +166,37 @@ impl Publisher {
             Ok(Some(live)) => live,
             // The supervisor stops only with the last publisher, so this is never waited for.
             _ => std::future::pending().await,
+        }
+    }
+}
+
+/// A publish that goes on when nobody waits for it any more: after the deadline, or when the caller is
+/// gone, lapin keeps the message until it is confirmed or the connection is closed, and so long it
+/// takes its room.
+struct Lasting<F: Future<Output: Send> + Send + 'static>(Option<Pin<Box<F>>>);
+
+impl<F: Future<Output: Send> + Send + 'static> Lasting<F> {
+    fn new(publishing: F) -> Self {
+        Self(Some(Box::pin(publishing)))
+    }
+}
+
+impl<F: Future<Output: Send> + Send + 'static> Future for Lasting<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let publishing = self.0.as_mut().expect("it is not polled after its end");
+        let result = ready!(publishing.as_mut().poll(context));
+        self.0 = None;
+        Poll::Ready(result)
+    }
+}
+
+impl<F: Future<Output: Send> + Send + 'static> Drop for Lasting<F> {
+    fn drop(&mut self) {
+        // Without a runtime the process ends, and its memory with it.
+        if let (Some(publishing), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
+            runtime.spawn(publishing);
         }
     }
 }

@@ -1,8 +1,10 @@
 //! From the bytes of a JSON body to its fields, with a problem that says where it went wrong and
 //! does not repeat what was sent.
 
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 use serde_path_to_error::{Path, Segment};
 
 use crate::problem::Problem;
@@ -12,12 +14,34 @@ use crate::problem::Problem;
 /// # Errors
 /// 400 when it is none, 422 when a field has the wrong kind of value.
 pub(crate) fn object<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<T, Problem> {
-    // The whole text first: a body that is cut short is malformed, whatever its first fields are.
+    let text = std::str::from_utf8(body).unwrap_or_default();
+    if text.trim_start().starts_with('{')
+        && let Ok(object) = serde_json::from_str(text)
+    {
+        return Ok(object);
+    }
+    // Once more, to say what is wrong with it. The whole text first: a body that is cut short is
+    // malformed, whatever its first fields are.
     let whole: &RawValue = serde_json::from_slice(body).map_err(|error| malformed(&error))?;
     if !whole.get().starts_with('{') {
         return Err(Problem::malformed("The body must be a JSON object."));
     }
-    let deserializer = &mut serde_json::Deserializer::from_str(whole.get());
+    with_path(&mut serde_json::Deserializer::from_str(whole.get()))
+}
+
+/// Reads fields that were read without their types before.
+///
+/// # Errors
+/// 422 when a field has the wrong kind of value.
+pub(crate) fn typed<T: DeserializeOwned>(fields: Map<String, Value>) -> Result<T, Problem> {
+    with_path(Value::Object(fields))
+}
+
+fn with_path<'de, T, D>(deserializer: D) -> Result<T, Problem>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de, Error = serde_json::Error>,
+{
     serde_path_to_error::deserialize(deserializer).map_err(|error| {
         if error.inner().is_data() {
             wrong_field(&error)

@@ -75,24 +75,23 @@ pub(crate) async fn webhook(
 /// # Errors
 /// The answer to what can't be read.
 pub fn read(delivery: &OpenAiDelivery, now: DateTime<Utc>) -> Result<Envelope, Problem> {
-    let fields: Map<String, Value> = json::object(&delivery.body)?;
-    let name = fields
-        .get("type")
-        .and_then(Value::as_str)
-        .ok_or_else(no_type)?;
-    match response_type(name) {
-        Some(event_type) => ended(event_type, delivery, now),
-        None => other(name, &fields, delivery, now),
+    let mut fields: Map<String, Value> = json::object(&delivery.body)?;
+    let Some(Value::String(name)) = fields.remove("type") else {
+        return Err(no_type());
+    };
+    match response_type(&name) {
+        Some(event_type) => ended(event_type, fields, delivery, now),
+        None => other(&name, &fields, delivery, now),
     }
 }
 
 fn ended(
     event_type: &str,
+    fields: Map<String, Value>,
     delivery: &OpenAiDelivery,
     now: DateTime<Utc>,
 ) -> Result<Envelope, Problem> {
-    let mut event: Ended = json::object(&delivery.body)?;
-    event.extra.remove("type");
+    let mut event: Ended = json::typed(fields)?;
     let (response_id, rest) = event
         .data
         .and_then(|subject| Some((subject.id?, subject.extra)))

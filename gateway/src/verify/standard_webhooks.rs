@@ -15,9 +15,10 @@ use super::rejection::{Rejection, base64, header, timestamp, within_window};
 const TOLERANCE_SECONDS: i64 = 300;
 
 /// A signing secret: `whsec_` and base64 of, by the specification, 24 to 64 bytes. The provider makes
-/// it, so its length is the provider's word; only an empty key is refused.
+/// it, so its length is the provider's word; only an empty key is refused. Kept as the state of HMAC
+/// after the key.
 #[derive(Clone)]
-pub struct SigningSecret(Vec<u8>);
+pub struct SigningSecret(Hmac<Sha256>);
 
 /// Why a text is not a signing secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -44,7 +45,8 @@ impl SigningSecret {
         if key.is_empty() {
             return Err(SecretError::Empty);
         }
-        Ok(Self(key))
+        let mac = Hmac::new_from_slice(&key).expect("HMAC takes a key of any length");
+        Ok(Self(mac))
     }
 }
 
@@ -74,8 +76,8 @@ pub fn verify(
     let signatures = header(headers, "webhook-signature")?;
     within_window(now.timestamp(), timestamp(signed_at)?, TOLERANCE_SECONDS)?;
 
-    for SigningSecret(key) in secrets {
-        let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
+    for SigningSecret(mac) in secrets {
+        let mut mac = mac.clone();
         for part in [id.as_bytes(), b".", signed_at.as_bytes(), b".", body] {
             mac.update(part);
         }

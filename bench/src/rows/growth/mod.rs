@@ -69,10 +69,11 @@ async fn queue_depth(bench: &Bench, costs: &mut Vec<Cost>) -> anyhow::Result<()>
         let mut server = Server::start(bench, Contender::Gateway { traces: false }).await?;
         server.fill(*depth).await?;
         let window = bench.scale.window;
-        let answers = server.measure(bench, 110, Pace::Saturating, window).await?;
+        let measured = server.measure(bench, 110, Pace::Saturating, window);
+        let per_second = measured.await?.answers.per_second;
         server.stop(bench).await?;
         let what = "webhooks, messages ready in their queue";
-        tell(bench, costs, what, *depth, answers.per_second);
+        tell(bench, costs, what, *depth, per_second);
     }
     Ok(())
 }
