@@ -13,7 +13,7 @@ const PREFLIGHT_AGE: Duration = Duration::from_secs(600);
 
 /// What stands on an answer where its handler has set nothing else. Answers are data: nothing to
 /// run, nothing to frame, nothing to keep. Strict-Transport-Security is for the proxy that ends TLS.
-static DEFAULTS: [(HeaderName, HeaderValue); 5] = [
+pub(crate) static DEFAULTS: [(HeaderName, HeaderValue); 5] = [
     (
         header::X_CONTENT_TYPE_OPTIONS,
         HeaderValue::from_static("nosniff"),

@@ -4,6 +4,7 @@
 //! its answer is completed on its way out: every other answer of the gateway with one of these
 //! statuses has a body, so an empty one is hyper's.
 
+use std::fmt::Write as _;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -11,6 +12,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf as _, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::headers;
 use crate::problem::{MEDIA_TYPE, Problem};
 
 /// A connection on which hyper's own answers are completed.
@@ -75,7 +77,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Completed<S> {
     }
 }
 
-/// hyper's answer with a body, or `None` for anything else.
+/// hyper's answer with a body and the headers of all answers, or `None` for anything else.
 fn completed(answer: &[u8]) -> Option<Bytes> {
     const EMPTY: &str = "content-length: 0\r\n";
     let problem = match answer.get(..13)? {
@@ -89,7 +91,11 @@ fn completed(answer: &[u8]) -> Option<Bytes> {
     }
     let body = serde_json::to_string(&problem).ok()?;
     let length = body.len();
-    let described = format!("content-type: {MEDIA_TYPE}\r\ncontent-length: {length}\r\n");
+    let mut described = format!("content-type: {MEDIA_TYPE}\r\ncontent-length: {length}\r\n");
+    for (name, value) in &headers::DEFAULTS {
+        // Writing to a String does not fail.
+        let _ = write!(described, "{name}: {}\r\n", value.to_str().ok()?);
+    }
     Some((head.replacen(EMPTY, &described, 1) + &body).into())
 }
 

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::described::{misfits, operations};
 use crate::gateway::{NO_BROKER, OPENAI_SECRET};
+use crate::headers::FORBIDDEN;
 
 async fn start() -> (
     u16,
@@ -92,6 +93,10 @@ async fn requests_that_cannot_be_read_are_problems_on_every_route() {
                 head.contains("content-type: application/problem+json"),
                 "{answer}"
             );
+            for (name, value) in FORBIDDEN {
+                let line = format!("\r\n{name}: {value}\r\n");
+                assert!(head.contains(&line), "{name}: {answer}");
+            }
             let body: Value = serde_json::from_str(body).unwrap();
             assert_eq!(body["type"], format!("/problems/{kind}"));
             let described = operations().find(|(_, known, _)| *known == path).unwrap().2;
