@@ -1,12 +1,13 @@
 //! The reply to a batch: generated once, sent once.
 
-use chrono::{DateTime, Utc};
-use sea_orm::{ActiveValue::Set, QuerySelect, QueryTrait, TryIntoModel, entity::prelude::*};
+use std::collections::HashMap;
 
-use crate::{
-    BatchId, batch,
-    write::{insert_if_absent, won},
+use chrono::{DateTime, Utc};
+use sea_orm::{
+    ActiveValue::Set, QuerySelect, QueryTrait, entity::prelude::*, sea_query::OnConflict,
 };
+
+use crate::{BatchId, batch, write::won};
 
 /// The reply to one batch.
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
@@ -80,8 +81,25 @@ pub struct NewReply {
 /// Any database error; see [`crate::is_transient`]. A batch that does not exist is an error.
 pub async fn store<C: ConnectionTrait>(db: &C, reply: NewReply) -> Result<Model, DbErr> {
     let batch = reply.batch_id;
-    let row = ActiveModel {
-        batch_id: Set(batch),
+    let stored = store_all(db, vec![reply]).await?.pop();
+    stored.ok_or_else(|| DbErr::RecordNotFound(format!("the reply to batch {batch}")))
+}
+
+/// [`store`] of several replies in one statement; returns those that are stored, in their order.
+///
+/// # Errors
+///
+/// Any database error; see [`crate::is_transient`]. A batch that does not exist is an error.
+pub async fn store_all<C: ConnectionTrait>(
+    db: &C,
+    replies: Vec<NewReply>,
+) -> Result<Vec<Model>, DbErr> {
+    let batches: Vec<BatchId> = replies.iter().map(|reply| reply.batch_id).collect();
+    // In one order for all pods, or two of them wait for each other.
+    let mut replies = replies;
+    replies.sort_by_key(|reply| reply.batch_id);
+    let rows = replies.into_iter().map(|reply| ActiveModel {
+        batch_id: Set(reply.batch_id),
         text: Set(reply.text),
         send: Set(reply.send),
         model: Set(reply.model),
@@ -94,13 +112,23 @@ pub async fn store<C: ConnectionTrait>(db: &C, reply: NewReply) -> Result<Model,
         sent_at: Set(None),
         provider_message_id: Set(None),
         conversation_id: Set(None),
-    };
-    if insert_if_absent(db, row.clone()).await? {
-        return row.try_into_model();
+    });
+    let inserted = Entity::insert_many(rows)
+        .on_conflict(OnConflict::new().do_nothing().to_owned())
+        .exec_with_returning(db)
+        .await?;
+    let inserted = inserted.into_iter().map(|reply| (reply.batch_id, reply));
+    let mut inserted: HashMap<BatchId, Model> = inserted.collect();
+    let mut stored = Vec::with_capacity(batches.len());
+    for batch in batches {
+        stored.push(match inserted.remove(&batch) {
+            Some(reply) => reply,
+            None => find(db, batch)
+                .await?
+                .ok_or_else(|| DbErr::RecordNotFound(format!("the reply to batch {batch}")))?,
+        });
     }
-    find(db, batch)
-        .await?
-        .ok_or_else(|| DbErr::RecordNotFound(format!("the reply to batch {batch}")))
+    Ok(stored)
 }
 
 /// The reply to this batch, if one was generated.

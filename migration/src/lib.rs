@@ -6,6 +6,7 @@
 //! where a schema meets the entities that need it.
 
 mod api_keys;
+mod batch_index;
 mod initial;
 mod keeping;
 mod recovery;
@@ -31,6 +32,7 @@ impl MigratorTrait for Migrator {
             Box::new(keeping::Migration),
             Box::new(recovery::Migration),
             Box::new(api_keys::Migration),
+            Box::new(batch_index::Migration),
         ]
     }
 }

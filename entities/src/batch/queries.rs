@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    Condition, PaginatorTrait, QueryOrder, QuerySelect,
+    Condition, ExprTrait, PaginatorTrait, QueryOrder, QuerySelect,
     entity::prelude::*,
     sea_query::{LockBehavior, LockType},
 };
@@ -61,7 +61,7 @@ pub async fn open_of_contact<C: ConnectionTrait>(
 ) -> Result<Option<Model>, DbErr> {
     Entity::find()
         .filter(Column::ContactId.eq(contact.clone()))
-        .filter(Column::State.eq(State::Open))
+        .filter(looked_at(State::Open))
         .one(db)
         .await
 }
@@ -120,7 +120,7 @@ pub async fn closed_of<C: ConnectionTrait>(
 ) -> Result<Vec<Model>, DbErr> {
     Entity::find()
         .filter(Column::ContactId.is_in(contacts.into_iter().cloned()))
-        .filter(Column::State.eq(State::Closed))
+        .filter(looked_at(State::Closed))
         .order_by_asc(Column::OpenedAt)
         .all(db)
         .await
@@ -239,6 +239,12 @@ pub async fn stale_closed<C: ConnectionTrait>(
         .limit(limit)
         .all(db)
         .await
+}
+
+/// Whether a batch that is named is in this state. Not as a plain column: SQLite takes the rows in a
+/// state to be fewer than those that are named, and would go through all of them.
+pub(super) fn looked_at(state: State) -> Expr {
+    Expr::col(Column::State).cast_as("text").eq(state)
 }
 
 /// Whether the sweeper has left the batch alone since `before`.

@@ -1,9 +1,9 @@
 //! The guarded changes of a batch's state.
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ActiveValue::Set, UpdateMany, entity::prelude::*};
+use sea_orm::{ActiveValue::Set, ExprTrait, UpdateMany, entity::prelude::*};
 
-use super::queries::not_swept_since;
+use super::queries::{looked_at, not_swept_since};
 use super::{ActiveModel, ClosedBy, Column, Entity, Outcome, State};
 use crate::{BatchId, write::won};
 
@@ -51,7 +51,7 @@ pub async fn close_all<C: ConnectionTrait>(
     let update = Entity::update_many()
         .set(closed(by, now))
         .filter(Column::Id.is_in(ids.iter().copied()))
-        .filter(Column::State.eq(State::Open));
+        .filter(looked_at(State::Open));
     Ok(update.exec(tx).await?.rows_affected)
 }
 
@@ -109,7 +109,7 @@ pub async fn finish_all_sent<C: ConnectionTrait>(
     let update = Entity::update_many()
         .set(end)
         .filter(Column::Id.is_in(ids.iter().copied()))
-        .filter(Column::State.is_in([State::Closed, State::Failed]));
+        .filter(looked_at(State::Closed).or(looked_at(State::Failed)));
     Ok(update.exec(tx).await?.rows_affected)
 }
 

@@ -80,7 +80,8 @@ impl Reply {
             model: answer.model,
             generated_at: crate::time::now(),
         };
-        let stored = reply::store(&self.db, reply).await?;
+        let store = |group| reply::store_all(&self.db, group);
+        let stored = self.groups.storing.join(reply, store).await?;
         crash_point!("chat.reply.reply_stored");
         Ok(stored)
     }

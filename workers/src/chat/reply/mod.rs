@@ -24,6 +24,7 @@ use broker::{Attempt, Failure, Handler, Outgoing, Unavailable, Verdict};
 use clients::Provider;
 use clients::highlevel::Channel;
 use entities::batch::{self, Outcome, State};
+use entities::reply::{self, NewReply};
 use entities::{BatchId, ContactId, contact, effect};
 use messages::{BatchClosed, Envelope};
 use sea_orm::DatabaseConnection;
@@ -87,6 +88,7 @@ pub(crate) struct Reply {
 #[derive(Default)]
 pub(crate) struct Groups {
     briefing: GroupCommit<BatchId, Option<Briefing>>,
+    storing: GroupCommit<NewReply, reply::Model>,
     claiming: GroupCommit<Claiming, Claim>,
     recording: GroupCommit<Sent, bool>,
 }
