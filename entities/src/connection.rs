@@ -23,6 +23,10 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(15);
 /// status wants to hear soon that there is none.
 const LAZY_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// SQLite has one writer at a time. Those who wait for it look again and again; those who wait for a
+/// connection are told.
+const SQLITE_CONNECTIONS: u32 = 4;
+
 /// How long a connection may have been idle before it is asked whether it is still there.
 const UNTESTED: Duration = Duration::from_secs(1);
 
@@ -221,7 +225,7 @@ impl Server {
     fn pool(self, max_connections: u32, acquire_timeout: Duration) -> DatabaseConnection {
         match self {
             Self::Sqlite(options) => SqlitePoolOptions::new()
-                .max_connections(max_connections)
+                .max_connections(max_connections.min(SQLITE_CONNECTIONS))
                 .acquire_timeout(acquire_timeout)
                 .test_before_acquire(false)
                 .connect_lazy_with(*options)

@@ -12,7 +12,7 @@ use sea_orm::{
 
 use crate::{
     ContactId, TextList,
-    write::{insert_if_absent, won},
+    write::{any_of, in_statements, insert_if_absent, won},
 };
 
 /// A contact as HighLevel last described it.
@@ -108,7 +108,7 @@ pub async fn upsert<C: ConnectionTrait>(
     upsert_all(tx, [(id, details)], now).await
 }
 
-/// [`upsert`] of several contacts in one statement; none may be there twice. They are locked in the
+/// [`upsert`] of several contacts at once; none may be there twice. They are locked in the
 /// order in which they come: give it in the order of their ids, or two pods wait for each other.
 ///
 /// # Errors
@@ -141,19 +141,20 @@ pub async fn upsert_all<C: ConnectionTrait>(
             )))
         },
     );
-    let rows = contacts
-        .into_iter()
-        .map(|(id, details)| row(id, details, now));
-    Entity::insert_many(rows)
-        .on_conflict(
-            OnConflict::column(Column::Id)
-                .values(KNOWN.map(|column| (column, Expr::cust(latest(column)))))
-                .update_column(Column::UpdatedAt)
-                .action_and_where(anything_new.into())
-                .to_owned(),
-        )
-        .exec_without_returning(tx)
-        .await?;
+    let overwrite = OnConflict::column(Column::Id)
+        .values(KNOWN.map(|column| (column, Expr::cust(latest(column)))))
+        .update_column(Column::UpdatedAt)
+        .action_and_where(anything_new.into())
+        .to_owned();
+    for contacts in in_statements(contacts) {
+        let rows = contacts
+            .into_iter()
+            .map(|(id, details)| row(id, details, now));
+        Entity::insert_many(rows)
+            .on_conflict(overwrite.clone())
+            .exec_without_returning(tx)
+            .await?;
+    }
     Ok(())
 }
 
@@ -176,7 +177,7 @@ pub async fn find_all<C: ConnectionTrait>(
     ids: impl IntoIterator<Item = &ContactId>,
 ) -> Result<HashMap<ContactId, Model>, DbErr> {
     let contacts = Entity::find()
-        .filter(Column::Id.is_in(ids.into_iter().cloned()))
+        .filter(Column::Id.is_in(any_of(ids.into_iter().cloned())))
         .all(db)
         .await?;
     Ok(by_id(contacts))
@@ -207,7 +208,7 @@ pub async fn lock_all<C: ConnectionTrait>(
     tx: &C,
     ids: impl IntoIterator<Item = &ContactId>,
 ) -> Result<HashMap<ContactId, Model>, DbErr> {
-    let mut contacts = Entity::find().filter(Column::Id.is_in(ids.into_iter().cloned()));
+    let mut contacts = Entity::find().filter(Column::Id.is_in(any_of(ids.into_iter().cloned())));
     if tx.get_database_backend() == DbBackend::Postgres {
         // By their bytes, as Rust sorts them: the database may be set to sort by a language's rules.
         contacts = contacts.order_by_asc(Expr::cust(r#"id COLLATE "C""#));

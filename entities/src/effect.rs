@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, HashSet};
 use chrono::{DateTime, Utc};
 use sea_orm::{ActiveValue::Set, entity::prelude::*, sea_query::OnConflict};
 
-use crate::write::{insert_if_absent, won};
+use crate::write::{in_statements, insert_if_absent, won};
 
 /// One outward effect.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -89,7 +89,7 @@ pub async fn start<C: ConnectionTrait>(
     }
 }
 
-/// [`start`] of several calls in one statement; says for each, in their order, what it found.
+/// [`start`] of several calls at once; says for each, in their order, what it found.
 ///
 /// # Errors
 ///
@@ -101,11 +101,14 @@ pub async fn start_all<C: ConnectionTrait>(
 ) -> Result<Vec<Start>, DbErr> {
     // In one order for all pods, or two of them wait for each other.
     let ordered: BTreeSet<&String> = keys.iter().collect();
-    let inserted = Entity::insert_many(ordered.into_iter().map(|key| started(key, now)))
-        .on_conflict(OnConflict::new().do_nothing().to_owned())
-        .exec_with_returning_keys(tx)
-        .await?;
-    let mut fresh: HashSet<String> = inserted.into_iter().collect();
+    let mut fresh = HashSet::new();
+    for keys in in_statements(ordered) {
+        let rows = keys.into_iter().map(|key| started(key, now));
+        let inserted = Entity::insert_many(rows)
+            .on_conflict(OnConflict::new().do_nothing().to_owned())
+            .exec_with_returning_keys(tx);
+        fresh.extend(inserted.await?);
+    }
     let mut starts = Vec::with_capacity(keys.len());
     for key in keys {
         starts.push(if fresh.remove(key) {

@@ -6,7 +6,10 @@ use sea_orm::{
     sea_query::OnConflict,
 };
 
-use crate::{BatchId, ContactId, MessageId, TextList, batch, write::insert_if_absent};
+use crate::{
+    BatchId, ContactId, MessageId, TextList, batch,
+    write::{any_of, in_statements, insert_if_absent},
+};
 
 /// One message to or from a contact.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -119,7 +122,7 @@ pub async fn store_without_batch<C: ConnectionTrait>(
     insert_if_absent(tx, row(contact, message, None, now)).await
 }
 
-/// [`store_without_batch`] of several messages, in one statement; how many were not stored before.
+/// [`store_without_batch`] of several messages at once; how many were not stored before.
 ///
 /// # Errors
 ///
@@ -129,13 +132,17 @@ pub async fn store_all_without_batch<C: ConnectionTrait>(
     messages: impl IntoIterator<Item = (ContactId, NewMessage)>,
     now: DateTime<Utc>,
 ) -> Result<u64, DbErr> {
-    let rows = messages
-        .into_iter()
-        .map(|(contact, message)| row(&contact, message, None, now));
-    Entity::insert_many(rows)
-        .on_conflict(OnConflict::new().do_nothing().to_owned())
-        .exec_without_returning(tx)
-        .await
+    let mut stored = 0;
+    for messages in in_statements(messages) {
+        let rows = messages
+            .into_iter()
+            .map(|(contact, message)| row(&contact, message, None, now));
+        stored += Entity::insert_many(rows)
+            .on_conflict(OnConflict::new().do_nothing().to_owned())
+            .exec_without_returning(tx)
+            .await?;
+    }
+    Ok(stored)
 }
 
 /// A message's row, with the batch that it is in and its number there.
@@ -205,7 +212,7 @@ pub async fn of_batches<C: ConnectionTrait>(
     batches: &[BatchId],
 ) -> Result<Vec<Model>, DbErr> {
     Entity::find()
-        .filter(Column::BatchId.is_in(batches.iter().copied()))
+        .filter(Column::BatchId.is_in(any_of(batches.iter().copied())))
         .order_by_asc(Column::SentAt)
         .order_by_asc(Column::ReceivedAt)
         .order_by_asc(Column::Sequence)

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 use chrono::{DateTime, Utc};
 use sea_orm::{ActiveValue::Set, ExprTrait, entity::prelude::*, sea_query::OnConflict};
 
-use crate::write::insert_if_absent;
+use crate::write::{in_statements, insert_if_absent};
 
 /// One event that one consumer has taken.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -48,7 +48,7 @@ pub async fn record<C: ConnectionTrait>(
     Ok(false)
 }
 
-/// [`record`] of several events in one statement; says for each, in their order, whether it is taken
+/// [`record`] of several events at once; says for each, in their order, whether it is taken
 /// for the first time.
 ///
 /// # Errors
@@ -62,11 +62,14 @@ pub async fn record_all<C: ConnectionTrait>(
 ) -> Result<Vec<bool>, DbErr> {
     // In one order for all pods, or two of them wait for each other.
     let ids: BTreeSet<&str> = event_ids.iter().copied().collect();
-    let inserted = Entity::insert_many(ids.into_iter().map(|id| row(consumer, id, now)))
-        .on_conflict(OnConflict::new().do_nothing().to_owned())
-        .exec_with_returning_keys(tx)
-        .await?;
-    let mut inserted: HashSet<String> = inserted.into_iter().map(|(_, id)| id).collect();
+    let mut inserted = HashSet::new();
+    for ids in in_statements(ids) {
+        let keys = Entity::insert_many(ids.into_iter().map(|id| row(consumer, id, now)))
+            .on_conflict(OnConflict::new().do_nothing().to_owned())
+            .exec_with_returning_keys(tx)
+            .await?;
+        inserted.extend(keys.into_iter().map(|(_, id)| id));
+    }
     let mut first = Vec::with_capacity(event_ids.len());
     for id in event_ids {
         let is_first = inserted.remove(*id);

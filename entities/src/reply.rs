@@ -7,7 +7,10 @@ use sea_orm::{
     ActiveValue::Set, QuerySelect, QueryTrait, entity::prelude::*, sea_query::OnConflict,
 };
 
-use crate::{BatchId, batch, write::won};
+use crate::{
+    BatchId, batch,
+    write::{any_of, in_statements, won},
+};
 
 /// The reply to one batch.
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
@@ -85,7 +88,7 @@ pub async fn store<C: ConnectionTrait>(db: &C, reply: NewReply) -> Result<Model,
     stored.ok_or_else(|| DbErr::RecordNotFound(format!("the reply to batch {batch}")))
 }
 
-/// [`store`] of several replies in one statement; returns those that are stored, in their order.
+/// [`store`] of several replies at once; returns those that are stored, in their order.
 ///
 /// # Errors
 ///
@@ -113,12 +116,14 @@ pub async fn store_all<C: ConnectionTrait>(
         provider_message_id: Set(None),
         conversation_id: Set(None),
     });
-    let inserted = Entity::insert_many(rows)
-        .on_conflict(OnConflict::new().do_nothing().to_owned())
-        .exec_with_returning(db)
-        .await?;
-    let inserted = inserted.into_iter().map(|reply| (reply.batch_id, reply));
-    let mut inserted: HashMap<BatchId, Model> = inserted.collect();
+    let mut inserted = HashMap::new();
+    for rows in in_statements(rows) {
+        let replies = Entity::insert_many(rows)
+            .on_conflict(OnConflict::new().do_nothing().to_owned())
+            .exec_with_returning(db)
+            .await?;
+        inserted.extend(replies.into_iter().map(|reply| (reply.batch_id, reply)));
+    }
     let mut stored = Vec::with_capacity(batches.len());
     for batch in batches {
         stored.push(match inserted.remove(&batch) {
@@ -150,7 +155,7 @@ pub async fn find_all<C: ConnectionTrait>(
     batches: impl IntoIterator<Item = BatchId>,
 ) -> Result<Vec<Model>, DbErr> {
     Entity::find()
-        .filter(Column::BatchId.is_in(batches))
+        .filter(Column::BatchId.is_in(any_of(batches)))
         .all(db)
         .await
 }

@@ -1,4 +1,6 @@
-//! The two shapes of a guarded write.
+//! The shapes of guarded writes, and of statements for many rows.
+
+use std::collections::VecDeque;
 
 use sea_orm::{
     ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, Insert, UpdateMany,
@@ -27,4 +29,56 @@ where
     E: EntityTrait,
 {
     Ok(update.exec(db).await?.rows_affected > 0)
+}
+
+/// How many rows a statement takes at once. Few sizes: a statement is prepared once for each, and kept by
+/// each connection and by the server, where it takes the more memory the more rows it has.
+const SIZES: [usize; 4] = [64, 16, 4, 1];
+
+/// The rows in as few statements as the sizes allow, in their order.
+pub(crate) fn in_statements<T>(rows: impl IntoIterator<Item = T>) -> Vec<Vec<T>> {
+    let mut rows: VecDeque<T> = rows.into_iter().collect();
+    let mut statements = Vec::new();
+    for size in SIZES {
+        while rows.len() >= size {
+            statements.push(rows.drain(..size).collect());
+        }
+    }
+    statements
+}
+
+/// The keys for a list of which a row has to match one, in one of few lengths: the last is repeated.
+/// Without any, none.
+pub(crate) fn any_of<T: Clone>(keys: impl IntoIterator<Item = T>) -> Vec<T> {
+    let mut keys: Vec<T> = keys.into_iter().collect();
+    if let Some(last) = keys.last().cloned() {
+        let mut length = 1;
+        while length < keys.len() {
+            length *= 4;
+        }
+        keys.resize(length, last);
+    }
+    keys
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{any_of, in_statements};
+
+    #[test]
+    fn many_rows_take_statements_of_few_sizes_in_their_order() {
+        let statements = in_statements(0..150);
+        let sizes: Vec<usize> = statements.iter().map(Vec::len).collect();
+        assert_eq!(sizes, [64, 64, 16, 4, 1, 1]);
+        assert!(statements.into_iter().flatten().eq(0..150));
+        assert!(in_statements([0; 0]).is_empty());
+    }
+
+    #[test]
+    fn lists_of_keys_have_few_lengths_and_no_other_keys() {
+        assert_eq!(any_of([1]), [1]);
+        assert_eq!(any_of([1, 2]), [1, 2, 2, 2]);
+        assert_eq!(any_of(0..17).len(), 64);
+        assert!(any_of([0; 0]).is_empty());
+    }
 }

@@ -287,7 +287,7 @@ impl Starter {
                     prices: config.prices.clone(),
                     groups: Groups::default(),
                 };
-                self.read(db, WorkQueue::ChatReply, 64, 300, reply);
+                self.read(db, WorkQueue::ChatReply, 256, 300, reply);
             }
             Role::Notification => {
                 let notification = Notification {

@@ -14,6 +14,7 @@ use super::{ActiveModel, Column, Entity, State, opened};
 use crate::{
     BatchId, ContactId,
     message::{self, NewMessage},
+    write::{any_of, in_statements},
 };
 
 /// The way that a message came, and its reply should go.
@@ -97,9 +98,11 @@ pub async fn add_messages<C: ConnectionTrait>(
         rows.push(message::row(&contact, message, here, now));
         place.sequence += 1;
     }
-    message::Entity::insert_many(rows)
-        .exec_without_returning(tx)
-        .await?;
+    for rows in in_statements(rows) {
+        message::Entity::insert_many(rows)
+            .exec_without_returning(tx)
+            .await?;
+    }
     Ok(added)
 }
 
@@ -116,7 +119,7 @@ async fn stored_before<C: ConnectionTrait>(
             message::Column::BatchId,
             message::Column::Sequence,
         ])
-        .filter(message::Column::EventId.is_in(ids))
+        .filter(message::Column::EventId.is_in(any_of(ids)))
         .into_tuple()
         .all(tx)
         .await?;
@@ -132,7 +135,7 @@ async fn stored_before<C: ConnectionTrait>(
         .collect())
 }
 
-/// Raises the open batches of the messages' contacts, or opens them, in one statement. Returns where
+/// Raises the open batches of the messages' contacts, or opens them. Returns where
 /// the first message of each contact goes.
 ///
 /// On PostgreSQL this waits for a transaction that is just closing a batch, and then opens the next.
@@ -177,10 +180,13 @@ async fn raise<'a, C: ConnectionTrait>(
             due_back_at: Set(None),
         }
     });
-    let batches = Entity::insert_many(rows)
-        .on_conflict(raise_the_open_one())
-        .exec_with_returning(tx)
-        .await?;
+    let mut batches = Vec::with_capacity(raises.len());
+    for rows in in_statements(rows) {
+        let raised = Entity::insert_many(rows)
+            .on_conflict(raise_the_open_one())
+            .exec_with_returning(tx);
+        batches.extend(raised.await?);
+    }
     let first_place = |batch: super::Model| {
         let raise = raises.get(&batch.contact_id)?;
         let added = Added {

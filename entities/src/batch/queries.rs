@@ -10,7 +10,7 @@ use sea_orm::{
 };
 
 use super::{Column, Entity, Model, State};
-use crate::{BatchId, ContactId};
+use crate::{BatchId, ContactId, write::any_of};
 
 /// The batch with this id.
 ///
@@ -30,7 +30,10 @@ pub async fn find_all<C: ConnectionTrait>(
     db: &C,
     ids: impl IntoIterator<Item = BatchId>,
 ) -> Result<Vec<Model>, DbErr> {
-    Entity::find().filter(Column::Id.is_in(ids)).all(db).await
+    Entity::find()
+        .filter(Column::Id.is_in(any_of(ids)))
+        .all(db)
+        .await
 }
 
 /// Those of the batches that no other transaction holds, held until this one ends. It waits for
@@ -44,7 +47,7 @@ pub async fn hold_free<C: ConnectionTrait>(
     ids: impl IntoIterator<Item = BatchId>,
 ) -> Result<Vec<Model>, DbErr> {
     Entity::find()
-        .filter(Column::Id.is_in(ids))
+        .filter(Column::Id.is_in(any_of(ids)))
         .lock_with_behavior(LockType::NoKeyUpdate, LockBehavior::SkipLocked)
         .all(tx)
         .await
@@ -119,7 +122,7 @@ pub async fn closed_of<C: ConnectionTrait>(
     contacts: impl IntoIterator<Item = &ContactId>,
 ) -> Result<Vec<Model>, DbErr> {
     Entity::find()
-        .filter(Column::ContactId.is_in(contacts.into_iter().cloned()))
+        .filter(Column::ContactId.is_in(any_of(contacts.into_iter().cloned())))
         .filter(looked_at(State::Closed))
         .order_by_asc(Column::OpenedAt)
         .all(db)
@@ -149,7 +152,7 @@ pub async fn opened<C: ConnectionTrait>(
         .column(Column::ContactId)
         .column_as(Column::OpenedAt.min(), "first")
         .column_as(Column::OpenedAt.max(), "last")
-        .filter(Column::ContactId.is_in(contacts.into_iter().cloned()))
+        .filter(Column::ContactId.is_in(any_of(contacts.into_iter().cloned())))
         .group_by(Column::ContactId)
         .into_tuple()
         .all(db)

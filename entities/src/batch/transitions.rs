@@ -5,7 +5,10 @@ use sea_orm::{ActiveValue::Set, ExprTrait, UpdateMany, entity::prelude::*};
 
 use super::queries::{looked_at, not_swept_since};
 use super::{ActiveModel, ClosedBy, Column, Entity, Outcome, State};
-use crate::{BatchId, write::won};
+use crate::{
+    BatchId,
+    write::{any_of, won},
+};
 
 /// Closes the batch if its latest message is still number `sequence`. `false`: a newer message
 /// came, or it is closed already.
@@ -50,7 +53,7 @@ pub async fn close_all<C: ConnectionTrait>(
 ) -> Result<u64, DbErr> {
     let update = Entity::update_many()
         .set(closed(by, now))
-        .filter(Column::Id.is_in(ids.iter().copied()))
+        .filter(Column::Id.is_in(any_of(ids.iter().copied())))
         .filter(looked_at(State::Open));
     Ok(update.exec(tx).await?.rows_affected)
 }
@@ -108,7 +111,7 @@ pub async fn finish_all_sent<C: ConnectionTrait>(
     };
     let update = Entity::update_many()
         .set(end)
-        .filter(Column::Id.is_in(ids.iter().copied()))
+        .filter(Column::Id.is_in(any_of(ids.iter().copied())))
         .filter(looked_at(State::Closed).or(looked_at(State::Failed)));
     Ok(update.exec(tx).await?.rows_affected)
 }
