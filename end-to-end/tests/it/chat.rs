@@ -41,8 +41,12 @@ async fn three_messages_within_the_wait_get_one_reply(world: World) {
 
 async fn the_order_of_messages_is_the_contacts(world: World) {
     world.start().await;
+    // HighLevel's stamps have milliseconds: of two in the same one, nobody knows the order.
+    let a_stamp_later = || tokio::time::sleep(Duration::from_millis(2));
     world.contact_writes_late("ada", "one", 1500).await;
+    a_stamp_later().await;
     world.contact_writes_late("ada", "two", 800).await;
+    a_stamp_later().await;
     world.contact_writes("ada", "three").await;
     world.until_batch("ada", State::Replied).await;
     assert_eq!(world.sent_to("ada").len(), 1);
