@@ -5,7 +5,7 @@
 # bench [--debug] [ARGUMENT...]: the arguments go to the program (--help lists them). --debug takes the debug build:
 # to try the benchmark itself; its figures are worth nothing and stay in .dev/bench.
 bench() {
-    local argument arguments=() profile=release build=(cargo build -p gateway -p workers -p bench --bins)
+    local argument arguments=() profile=release build=(cargo build --workspace --bins)
     for argument in "$@"; do
         case $argument in
         --debug)
