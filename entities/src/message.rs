@@ -8,7 +8,7 @@ use sea_orm::{
 
 use crate::{
     BatchId, ContactId, MessageId, TextList, batch,
-    write::{any_of, in_statements, insert_if_absent},
+    write::{any_of_few, in_statements, insert_if_absent},
 };
 
 /// One message to or from a contact.
@@ -211,13 +211,13 @@ pub async fn of_batches<C: ConnectionTrait>(
     db: &C,
     batches: &[BatchId],
 ) -> Result<Vec<Model>, DbErr> {
-    Entity::find()
-        .filter(Column::BatchId.is_in(any_of(batches.iter().copied())))
-        .order_by_asc(Column::SentAt)
-        .order_by_asc(Column::ReceivedAt)
-        .order_by_asc(Column::Sequence)
-        .all(db)
-        .await
+    let mut messages = Vec::new();
+    for batches in any_of_few(batches.iter().copied()) {
+        let of_some = Entity::find().filter(Column::BatchId.is_in(batches));
+        messages.extend(of_some.all(db).await?);
+    }
+    messages.sort_by_key(|message| (message.sent_at, message.received_at, message.sequence));
+    Ok(messages)
 }
 
 /// Whether a message of the contact with the provider's id is stored.

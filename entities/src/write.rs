@@ -1,6 +1,6 @@
 //! The shapes of guarded writes, and of statements for many rows.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use sea_orm::{
     ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, Insert, UpdateMany,
@@ -61,9 +61,23 @@ pub(crate) fn any_of<T: Clone>(keys: impl IntoIterator<Item = T>) -> Vec<T> {
     keys
 }
 
+/// [`any_of`] in lists of at most 16 keys, for a column that many rows may share a value of: PostgreSQL
+/// takes each key of a table that was not analysed yet to have a two-hundredth of its rows, and would
+/// read much of the table, in parallel, for some dozens of keys.
+///
+/// Each key is in one of the lists, once however often it was given.
+pub(crate) fn any_of_few<T: Clone + Ord>(keys: impl IntoIterator<Item = T>) -> Vec<Vec<T>> {
+    const LONGEST: usize = 16;
+    let keys: BTreeSet<T> = keys.into_iter().collect();
+    let keys: Vec<T> = keys.into_iter().collect();
+    keys.chunks(LONGEST)
+        .map(|keys| any_of(keys.iter().cloned()))
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{any_of, in_statements};
+    use super::{any_of, any_of_few, in_statements};
 
     #[test]
     fn many_rows_take_statements_of_few_sizes_in_their_order() {
@@ -80,5 +94,8 @@ mod tests {
         assert_eq!(any_of([1, 2]), [1, 2, 2, 2]);
         assert_eq!(any_of(0..17).len(), 64);
         assert!(any_of([0; 0]).is_empty());
+        let lengths: Vec<usize> = any_of_few(0..34).iter().map(Vec::len).collect();
+        assert_eq!(lengths, [16, 16, 4]);
+        assert_eq!(any_of_few([7; 20]), [[7]]);
     }
 }

@@ -10,7 +10,10 @@ use sea_orm::{
 };
 
 use super::{Column, Entity, Model, State};
-use crate::{BatchId, ContactId, write::any_of};
+use crate::{
+    BatchId, ContactId,
+    write::{any_of, any_of_few},
+};
 
 /// The batch with this id.
 ///
@@ -112,7 +115,7 @@ pub async fn count_open<C: ConnectionTrait>(db: &C) -> Result<u64, DbErr> {
         .await
 }
 
-/// The batches of these contacts that wait for their reply, oldest first.
+/// The batches of these contacts that wait for their reply; those of a contact, oldest first.
 ///
 /// # Errors
 ///
@@ -121,12 +124,15 @@ pub async fn closed_of<C: ConnectionTrait>(
     db: &C,
     contacts: impl IntoIterator<Item = &ContactId>,
 ) -> Result<Vec<Model>, DbErr> {
-    Entity::find()
-        .filter(Column::ContactId.is_in(any_of(contacts.into_iter().cloned())))
-        .filter(looked_at(State::Closed))
-        .order_by_asc(Column::OpenedAt)
-        .all(db)
-        .await
+    let mut closed = Vec::new();
+    for contacts in any_of_few(contacts.into_iter().cloned()) {
+        let of_some = Entity::find()
+            .filter(Column::ContactId.is_in(contacts))
+            .filter(looked_at(State::Closed))
+            .order_by_asc(Column::OpenedAt);
+        closed.extend(of_some.all(db).await?);
+    }
+    Ok(closed)
 }
 
 /// When a contact's batches were opened.
@@ -147,20 +153,24 @@ pub async fn opened<C: ConnectionTrait>(
     db: &C,
     contacts: impl IntoIterator<Item = &ContactId>,
 ) -> Result<HashMap<ContactId, Opened>, DbErr> {
-    let opened: Vec<(ContactId, DateTime<Utc>, DateTime<Utc>)> = Entity::find()
-        .select_only()
-        .column(Column::ContactId)
-        .column_as(Column::OpenedAt.min(), "first")
-        .column_as(Column::OpenedAt.max(), "last")
-        .filter(Column::ContactId.is_in(any_of(contacts.into_iter().cloned())))
-        .group_by(Column::ContactId)
-        .into_tuple()
-        .all(db)
-        .await?;
-    Ok(opened
-        .into_iter()
-        .map(|(contact, first, last)| (contact, Opened { first, last }))
-        .collect())
+    let mut opened = HashMap::new();
+    for contacts in any_of_few(contacts.into_iter().cloned()) {
+        let of_some: Vec<(ContactId, DateTime<Utc>, DateTime<Utc>)> = Entity::find()
+            .select_only()
+            .column(Column::ContactId)
+            .column_as(Column::OpenedAt.min(), "first")
+            .column_as(Column::OpenedAt.max(), "last")
+            .filter(Column::ContactId.is_in(contacts))
+            .group_by(Column::ContactId)
+            .into_tuple()
+            .all(db)
+            .await?;
+        let of_some = of_some
+            .into_iter()
+            .map(|(contact, first, last)| (contact, Opened { first, last }));
+        opened.extend(of_some);
+    }
+    Ok(opened)
 }
 
 /// The contact's batches just before this one that nobody has answered, oldest first: superseded
