@@ -195,18 +195,43 @@ pub(crate) fn give_up(reason: &'static str, detail: impl Into<String>) -> Verdic
     Verdict::GiveUp(Failure::new(reason, detail))
 }
 
-/// The provider was asked about an effect that was started at `since`, and has nothing of it: not
-/// yet, while the call may be under way (`in_flight`), else never, so that it may be started again.
-/// `reasons` name the two.
+/// How long after an effect's start its call may begin, so that it has ended when the call is no longer
+/// taken to be under way.
+const LATEST_START: TimeDelta = TimeDelta::seconds(5);
+
+/// Comes right before the call of an effect that was started at `since`: a process that stood still in
+/// between must not do what another may have done by now.
+pub(crate) async fn unless_grown_old(
+    db: &DatabaseConnection,
+    key: &str,
+    since: DateTime<Utc>,
+) -> Result<(), Halt> {
+    if crate::time::now() - since <= LATEST_START {
+        return Ok(());
+    }
+    effect::forget(db, key, since).await?;
+    Err(Halt::from(Verdict::Snooze {
+        reason: "start_grew_old",
+        delay: Duration::from_secs(1),
+    }))
+}
+
+/// The provider was asked at `asked_at` about an effect that was started at `since`, and had nothing of
+/// it: not yet, if the call may have been under way then (`in_flight`), else never, so that it may be
+/// started again. `reasons` name the two.
+///
+/// The time of the question counts, not that of its answer: whoever stood still in between may have
+/// asked too early.
 pub(crate) async fn not_there(
     db: &DatabaseConnection,
     key: &str,
     since: DateTime<Utc>,
+    asked_at: DateTime<Utc>,
     in_flight: TimeDelta,
     reasons: [&'static str; 2],
 ) -> Result<Verdict, DbErr> {
     let [not_yet, never] = reasons;
-    let (reason, delay) = if crate::time::now() - since < in_flight {
+    let (reason, delay) = if asked_at - since < in_flight {
         (not_yet, 5)
     } else {
         effect::forget(db, key, since).await?;
@@ -253,5 +278,60 @@ pub(crate) fn reason(error: &ClientError) -> &'static str {
         (Provider::Notify, Permanent { .. }) => "notify_refused",
         (Provider::Notify, NotFound) => "notify_not_found",
         (Provider::Notify, Unauthorized) => "notify_unauthorized",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use broker::Verdict;
+    use chrono::TimeDelta;
+    use entities::effect::{self, Start};
+    use test_support::Database;
+
+    use super::{not_there, unless_grown_old};
+    use crate::time::{moved, now};
+
+    const IN_FLIGHT: TimeDelta = TimeDelta::seconds(45);
+    const REASONS: [&str; 2] = ["not_yet", "never"];
+
+    #[tokio::test]
+    async fn a_question_that_was_asked_too_early_settles_nothing_however_late_its_answer_is_read() {
+        let database = Database::sqlite().await;
+        let db = database.connect().await;
+        let since = now();
+        effect::start(&db, "note", since).await.unwrap();
+        let asked_at = now();
+        moved::on(TimeDelta::minutes(2));
+
+        let answer = not_there(&db, "note", since, asked_at, IN_FLIGHT, REASONS);
+        let Verdict::Snooze { reason, .. } = answer.await.unwrap() else {
+            panic!("it is asked again");
+        };
+        assert_eq!(reason, "not_yet");
+        let start = effect::start(&db, "note", now()).await.unwrap();
+        assert_eq!(start, Start::Started { since });
+
+        let answer = not_there(&db, "note", since, now(), IN_FLIGHT, REASONS);
+        let Verdict::Snooze { reason, .. } = answer.await.unwrap() else {
+            panic!("it is started again");
+        };
+        assert_eq!(reason, "never");
+        let start = effect::start(&db, "note", now()).await.unwrap();
+        assert_eq!(start, Start::Fresh);
+    }
+
+    #[tokio::test]
+    async fn who_stood_still_before_the_call_does_not_make_it() {
+        let database = Database::sqlite().await;
+        let db = database.connect().await;
+        let since = now();
+        effect::start(&db, "note", since).await.unwrap();
+        assert!(unless_grown_old(&db, "note", since).await.is_ok());
+
+        moved::on(TimeDelta::seconds(6));
+
+        assert!(unless_grown_old(&db, "note", since).await.is_err());
+        let start = effect::start(&db, "note", now()).await.unwrap();
+        assert_eq!(start, Start::Fresh);
     }
 }

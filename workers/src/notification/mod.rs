@@ -22,7 +22,8 @@ use sea_orm::DatabaseConnection;
 use serde_json::{Value, json};
 
 use crate::halt::{
-    Halt, Handled, give_up, not_there, retry_later, settled, unavailable, unless_paused,
+    Halt, Handled, give_up, not_there, retry_later, settled, unavailable, unless_grown_old,
+    unless_paused,
 };
 use crate::research::submission::expect_back;
 
@@ -173,18 +174,21 @@ impl Notification {
             effect::Start::Done { .. } => return Ok(()),
             effect::Start::Fresh => now,
             effect::Start::Started { since } => {
+                let asked_at = crate::time::now();
                 if let Some(note) = hubspot.find_note(deal_id, &job.id.to_string()).await? {
                     effect::finish(&self.db, &key, json!({"note_id": note}), crate::time::now())
                         .await?;
                     return Ok(());
                 }
                 let reasons = ["note_may_be_on_its_way", "note_was_not_written"];
-                let waiting = not_there(&self.db, &key, since, IN_FLIGHT, reasons).await?;
+                let waiting =
+                    not_there(&self.db, &key, since, asked_at, IN_FLIGHT, reasons).await?;
                 return Err(Halt::from(waiting));
             }
         };
         let html = news::note(job, document);
         crash_point!("notification.delivery.note_started");
+        unless_grown_old(&self.db, &key, since).await?;
         let created = hubspot
             .create_note(deal_id, &html, crate::time::now())
             .await;

@@ -14,7 +14,7 @@ use tokio::fs;
 
 use super::markdown::harmless;
 use super::result::{Research, SECTIONS};
-use crate::halt::{Halt, give_up, not_there, retry_later, unless_paused};
+use crate::halt::{Halt, give_up, not_there, retry_later, unless_grown_old, unless_paused};
 
 /// After this time no creation that was started can still be on its way, and Drive's search has
 /// caught up.
@@ -104,11 +104,13 @@ impl GoogleDocuments {
                     .await?
             }
             effect::Start::Started { since } => {
+                let asked_at = crate::time::now();
                 match self.client.find_file_by_job(&job_id).await? {
                     Some(file) => file,
                     None => {
                         let reasons = ["document_may_be_on_its_way", "document_was_not_made"];
-                        let waiting = not_there(db, &key, since, IN_FLIGHT, reasons).await?;
+                        let waiting =
+                            not_there(db, &key, since, asked_at, IN_FLIGHT, reasons).await?;
                         return Err(Halt::from(waiting));
                     }
                 }
@@ -145,6 +147,7 @@ impl GoogleDocuments {
     ) -> Result<google::DriveFile, Halt> {
         let job_id = job.id.to_string();
         crash_point!("research.completion.document_started");
+        unless_grown_old(db, key, since).await?;
         let created = match &self.template_id {
             Some(template) => {
                 self.client

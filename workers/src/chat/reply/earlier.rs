@@ -78,6 +78,7 @@ impl Reply {
         earlier: &batch::Model,
         since: DateTime<Utc>,
     ) -> Result<bool, Halt> {
+        let asked_at = crate::time::now();
         let channel = Channel::from_webhook(&earlier.channel);
         let reply = reply::find(&self.db, earlier.id).await?;
         if let (Some(channel), Some(reply)) = (channel, reply)
@@ -86,7 +87,7 @@ impl Reply {
             self.record(earlier, &reply, sent).await?;
             return Ok(true);
         }
-        if crate::time::now() - since < IN_FLIGHT {
+        if asked_at - since < IN_FLIGHT {
             return Ok(false);
         }
         effect::forget(&self.db, &effect_key(earlier.id), since).await?;

@@ -1,8 +1,5 @@
 //! Sending the reply, once, although HighLevel has no idempotency key.
 
-use std::time::Duration;
-
-use broker::Verdict;
 use chrono::{DateTime, TimeDelta, Utc};
 use clients::ErrorKind;
 use clients::highlevel::{Channel, Direction as Way, OutgoingMessage, SentMessage};
@@ -13,14 +10,13 @@ use entities::{effect, message, reply};
 use super::Reply;
 use super::claim::{effect_key, suppressing};
 use crate::chat::opt_out::without_tags;
-use crate::halt::{Halt, Handled, give_up, not_there, reason, retry_later, unauthorized};
+use crate::halt::{
+    Halt, Handled, give_up, not_there, reason, retry_later, unauthorized, unless_grown_old,
+};
 
 /// After this time no send that was started can still be on its way: the client's own deadline for
 /// a call, and some. Until then "not found" may mean "not yet".
 pub(crate) const IN_FLIGHT: TimeDelta = TimeDelta::seconds(25);
-
-/// A send must start within this time of its claim, so that it has ended before [`IN_FLIGHT`].
-const LATEST_START: TimeDelta = TimeDelta::seconds(5);
 
 /// How far HighLevel's clock may be behind ours.
 const CLOCK_SKEW: TimeDelta = TimeDelta::seconds(30);
@@ -39,15 +35,7 @@ impl Reply {
     ) -> Handled {
         let key = effect_key(batch.id);
         let highlevel = self.highlevel()?;
-        // A process that was stopped in between must not send what another may have sent by now.
-        if crate::time::now() - since > LATEST_START {
-            effect::forget(&self.db, &key, since).await?;
-            let delay = Duration::from_secs(1);
-            return Ok(Verdict::Snooze {
-                reason: "claim_grew_old",
-                delay,
-            });
-        }
+        unless_grown_old(&self.db, &key, since).await?;
         let sent = highlevel.send_message(outgoing).await;
         crash_point!("chat.reply.sent");
         let error = match sent {
@@ -87,12 +75,14 @@ impl Reply {
         reply: &reply::Model,
         since: DateTime<Utc>,
     ) -> Handled {
+        let asked_at = crate::time::now();
         if let Some(sent) = self.find_sent(batch, channel, reply, since).await? {
             return self.record(batch, reply, sent).await;
         }
         // If it certainly was not sent, the next attempt decides anew whether it still should be.
         let reasons = ["reply_may_be_on_its_way", "reply_was_not_sent"];
-        Ok(not_there(&self.db, &effect_key(batch.id), since, IN_FLIGHT, reasons).await?)
+        let key = effect_key(batch.id);
+        Ok(not_there(&self.db, &key, since, asked_at, IN_FLIGHT, reasons).await?)
     }
 
     /// The message in HighLevel's conversation that is this reply, if it is there.
