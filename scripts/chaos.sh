@@ -80,7 +80,11 @@ prepare_and_run_chaos() {
     ERL_EPMD_PORT=$epmd_port epmd -kill >/dev/null 2>&1 || true
     note "faults: $folder/faults.log, logs: $folder/logs, result: $folder/latest.md"
     ((status == 0)) || fail "chaos (status $status; see the result above)"
-    good "Nothing was lost and nothing was done twice"
+    if [[ " ${arguments[*]} " == *" --sabotage "* ]]; then
+        good "Each damage was noticed"
+    else
+        good "Nothing was lost and nothing was done twice"
+    fi
 }
 
 # write_chaos_broker: programs that become the RabbitMQ nodes of this run, and in the array nodes what the fault

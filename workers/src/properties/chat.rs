@@ -243,7 +243,9 @@ impl Story {
             let of_contact = |reply: &&reply::Model| {
                 reply.text == text && batches[&reply.batch_id].contact_id.0 == contact
             };
-            let Some(reply) = replies.iter().find(of_contact) else {
+            // Two batches may be answered in the same words.
+            let times = |reply: &&reply::Model| sent.get(&reply.batch_id).copied().unwrap_or(0);
+            let Some(reply) = replies.iter().filter(of_contact).min_by_key(times) else {
                 return Err(format!("{contact} got {text:?}, which answers no batch"));
             };
             *sent.entry(reply.batch_id).or_default() += 1;
