@@ -88,6 +88,15 @@ impl Place {
             column: error.column(),
         }
     }
+
+    fn after(before: &[u8]) -> Self {
+        let mut lines = before.split(|byte| *byte == b'\n');
+        let last = lines.next_back().unwrap_or_default();
+        Self {
+            line: lines.count() + 1,
+            column: last.len() + 1,
+        }
+    }
 }
 
 impl std::fmt::Display for Place {
@@ -143,8 +152,10 @@ impl Envelope {
     /// # Errors
     /// [`DecodeError::Envelope`] or [`DecodeError::Version`] when the body is not ours to read.
     pub fn decode(body: &[u8]) -> Result<Self, DecodeError> {
-        let body = without_nul(body);
-        let envelope: Self = serde_json::from_slice(&body)
+        // JSON is UTF-8 throughout, also where the parser skips what it has no field for.
+        let text = std::str::from_utf8(body)
+            .map_err(|error| DecodeError::Envelope(Place::after(&body[..error.valid_up_to()])))?;
+        let envelope: Self = serde_json::from_str(&without_nul(text))
             .map_err(|error| DecodeError::Envelope(Place::of(&error)))?;
         if envelope.specversion != "1.0" {
             return Err(DecodeError::Version(envelope.specversion));
@@ -181,12 +192,11 @@ impl Envelope {
 }
 
 /// The escape `\u0000` as `\ufffd`. A text that spells the escape out changes too, which harms nobody.
-fn without_nul(body: &[u8]) -> Cow<'_, [u8]> {
-    match std::str::from_utf8(body) {
-        Ok(text) if text.contains("\\u0000") => {
-            Cow::Owned(text.replace("\\u0000", "\\ufffd").into_bytes())
-        }
-        _ => Cow::Borrowed(body),
+fn without_nul(text: &str) -> Cow<'_, str> {
+    if text.contains("\\u0000") {
+        Cow::Owned(text.replace("\\u0000", "\\ufffd"))
+    } else {
+        Cow::Borrowed(text)
     }
 }
 
@@ -220,6 +230,19 @@ mod tests {
         assert_eq!(event.id, "e\u{fffd} 1");
         assert_eq!(message.contact_id, "a\u{fffd}b");
         assert_eq!(message.text, "one\u{fffd}two");
+    }
+
+    #[test]
+    fn an_event_that_is_not_utf_8_is_unreadable_also_in_a_field_that_nobody_reads() {
+        let text = br#"{"specversion": "1.0", "id": "e\u0000", "source": "/", "type": "t",
+"time": "2026-11-22T12:00:00Z", "data": {}, "unknown": "#;
+        let body = [&text[..], b"\"\xff\"}"].concat();
+        let Err(DecodeError::Envelope(place)) = Envelope::decode(&body) else {
+            panic!("it was read");
+        };
+        assert_eq!((place.line, place.column), (2, 57));
+        let body = [&text[..], b"\"\"}"].concat();
+        assert_eq!(Envelope::decode(&body).unwrap().id, "e\u{fffd}");
     }
 
     #[test]
