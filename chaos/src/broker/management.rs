@@ -43,6 +43,12 @@ impl Depth {
         self.is_parking_lot() || self.queue == UNROUTED
     }
 
+    /// Whether it is work for somebody now, and no timer in a delay lane.
+    #[must_use]
+    pub(crate) fn is_work(&self) -> bool {
+        !self.is_kept() && !self.queue.starts_with("delay.")
+    }
+
     /// Whether it is the parking lot of a work queue.
     #[must_use]
     pub(crate) fn is_parking_lot(&self) -> bool {

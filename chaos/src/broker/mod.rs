@@ -3,5 +3,5 @@
 mod management;
 mod node;
 
-pub(crate) use management::{Management, USER};
+pub(crate) use management::{Depth, Management, USER};
 pub(crate) use node::Node;
