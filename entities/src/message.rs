@@ -8,7 +8,7 @@ use sea_orm::{
 
 use crate::{
     BatchId, ContactId, MessageId, TextList, batch,
-    write::{any_of_few, in_statements, insert_if_absent},
+    write::{any_of_few, in_statements},
 };
 
 /// One message to or from a contact.
@@ -119,7 +119,8 @@ pub async fn store_without_batch<C: ConnectionTrait>(
     message: NewMessage,
     now: DateTime<Utc>,
 ) -> Result<bool, DbErr> {
-    insert_if_absent(tx, row(contact, message, None, now)).await
+    let stored = store_all_without_batch(tx, [(contact.clone(), message)], now).await?;
+    Ok(stored > 0)
 }
 
 /// [`store_without_batch`] of several messages at once; how many were not stored before.

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 use chrono::{DateTime, Utc};
 use sea_orm::{ActiveValue::Set, ExprTrait, entity::prelude::*, sea_query::OnConflict};
 
-use crate::write::{in_statements, insert_if_absent};
+use crate::write::in_statements;
 
 /// One event that one consumer has taken.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -41,11 +41,8 @@ pub async fn record<C: ConnectionTrait>(
     event_id: &str,
     now: DateTime<Utc>,
 ) -> Result<bool, DbErr> {
-    if insert_if_absent(tx, row(consumer, event_id, now)).await? {
-        return Ok(true);
-    }
-    count_repeat(tx, consumer, event_id).await?;
-    Ok(false)
+    let first = record_all(tx, consumer, &[event_id], now).await?;
+    Ok(first == [true])
 }
 
 /// [`record`] of several events at once; says for each, in their order, whether it is taken

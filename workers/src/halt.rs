@@ -303,19 +303,18 @@ mod tests {
         let asked_at = now();
         moved::on(TimeDelta::minutes(2));
 
-        let answer = not_there(&db, "note", since, asked_at, IN_FLIGHT, REASONS);
-        let Verdict::Snooze { reason, .. } = answer.await.unwrap() else {
-            panic!("it is asked again");
+        let not_there_at = async |asked_at| {
+            let answer = not_there(&db, "note", since, asked_at, IN_FLIGHT, REASONS);
+            match answer.await.unwrap() {
+                Verdict::Snooze { reason, .. } => reason,
+                verdict => panic!("it comes again: {verdict:?}"),
+            }
         };
-        assert_eq!(reason, "not_yet");
+        assert_eq!(not_there_at(asked_at).await, "not_yet");
         let start = effect::start(&db, "note", now()).await.unwrap();
         assert_eq!(start, Start::Started { since });
 
-        let answer = not_there(&db, "note", since, now(), IN_FLIGHT, REASONS);
-        let Verdict::Snooze { reason, .. } = answer.await.unwrap() else {
-            panic!("it is started again");
-        };
-        assert_eq!(reason, "never");
+        assert_eq!(not_there_at(now()).await, "never");
         let start = effect::start(&db, "note", now()).await.unwrap();
         assert_eq!(start, Start::Fresh);
     }
