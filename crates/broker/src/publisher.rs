@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, timeout_at};
@@ -106,15 +108,15 @@ impl Publisher {
         let Ok(live) = timeout_at(deadline, self.connected()).await else {
             return Err(PublishError::NotConnected);
         };
-        let publishing = Lasting::new({
+        let publishing = {
             let (live, message) = (live.clone(), message.clone());
             async move {
                 let result = live.publish(&message).await;
                 drop(room);
                 result
             }
-        });
-        match timeout_at(deadline, publishing).await {
+        };
+        match timeout_at(deadline, Lasting(Some(publishing.boxed()))).await {
             Ok(result) => result,
             Err(_) if live.is_blocked() => Err(PublishError::Blocked),
             Err(_) => {
@@ -173,18 +175,12 @@ impl Publisher {
 /// A publish that goes on when nobody waits for it any more: after the deadline, or when the caller is
 /// gone, lapin keeps the message until it is confirmed or the connection is closed, and so long it
 /// takes its room.
-struct Lasting<F: Future<Output: Send> + Send + 'static>(Option<Pin<Box<F>>>);
+struct Lasting(Option<BoxFuture<'static, Result<(), PublishError>>>);
 
-impl<F: Future<Output: Send> + Send + 'static> Lasting<F> {
-    fn new(publishing: F) -> Self {
-        Self(Some(Box::pin(publishing)))
-    }
-}
+impl Future for Lasting {
+    type Output = Result<(), PublishError>;
 
-impl<F: Future<Output: Send> + Send + 'static> Future for Lasting<F> {
-    type Output = F::Output;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let publishing = self.0.as_mut().expect("it is not polled after its end");
         let result = ready!(publishing.as_mut().poll(context));
         self.0 = None;
@@ -192,7 +188,7 @@ impl<F: Future<Output: Send> + Send + 'static> Future for Lasting<F> {
     }
 }
 
-impl<F: Future<Output: Send> + Send + 'static> Drop for Lasting<F> {
+impl Drop for Lasting {
     fn drop(&mut self) {
         // Without a runtime the process ends, and its memory with it.
         if let (Some(publishing), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
