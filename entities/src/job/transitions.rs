@@ -162,7 +162,8 @@ pub async fn mark_notified<C: ConnectionTrait>(
     won(tx, change(id, &[State::Documented], row)).await
 }
 
-/// Notes on a job that has its document why people could not be told of it.
+/// Notes on a job that has its document why people could not be told of it; `None`: they are being
+/// told once more.
 ///
 /// # Errors
 ///
@@ -170,11 +171,11 @@ pub async fn mark_notified<C: ConnectionTrait>(
 pub async fn note_error<C: ConnectionTrait>(
     db: &C,
     id: JobId,
-    error: &str,
+    error: Option<&str>,
     now: DateTime<Utc>,
 ) -> Result<bool, DbErr> {
     let row = ActiveModel {
-        error: Set(Some(error.to_owned())),
+        error: Set(error.map(str::to_owned)),
         updated_at: Set(now),
         ..Default::default()
     };

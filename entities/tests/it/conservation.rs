@@ -84,7 +84,7 @@ async fn each_state_of_a_job_is_accounted_for(fresh: Fresh) {
     assert!(job::mark_notified(&db, notified, at(5)).await.unwrap());
     let untold = documented_job(&db, "untold").await;
     assert!(
-        job::note_error(&db, untold, "notify_refused: 400", at(5))
+        job::note_error(&db, untold, Some("notify_refused: 400"), at(5))
             .await
             .unwrap()
     );

@@ -59,8 +59,8 @@ impl Handler for Notification {
         // and in the parking lot.
         if let Ok(data) = event.data::<DocumentCreated>() {
             let error = format!("{}: {}", failure.reason, failure.detail);
-            let noted =
-                job::note_error(&self.db, JobId(data.job_id), &error, crate::time::now()).await;
+            let id = JobId(data.job_id);
+            let noted = job::note_error(&self.db, id, Some(&error), crate::time::now()).await;
             noted.map_err(|error| unavailable(&error))?;
         }
         Ok(Vec::new())
@@ -110,6 +110,10 @@ impl Notification {
         };
         if job.state == job::State::Notified {
             return Ok(Verdict::Duplicate(Vec::new()));
+        }
+        if job.error.is_some() {
+            // It was parked and is no more: the sweeper looks after the job again.
+            job::note_error(&self.db, job_id, None, crate::time::now()).await?;
         }
         // Each channel by itself: one that refuses must not keep the news from the others.
         let key = format!("notify:{job_id}:webhook");

@@ -400,3 +400,28 @@ async fn the_failure_of_an_earlier_submission_leaves_the_present_one_alone() {
     assert_eq!(story.responses().len(), 2);
     assert_eq!(state(&story).await, State::Notified);
 }
+
+#[tokio::test]
+async fn news_that_was_parked_and_replayed_is_driven_on_when_the_broker_loses_it() {
+    let database = Database::sqlite().await;
+    let mut story = Story::new(&database.connect().await).await;
+    // Refused until it is parked, and once more after its replay.
+    let refuses = (FaultKind::Status, 503, 7);
+    let fault = new_fault(Provider::HubSpot, "PATCH /crm", refuses);
+    story.go(&Step::Misbehaves { fault }).await.unwrap();
+    let reached = Step::ReachesStage { deal: 1, times: 1 };
+    story.go(&reached).await.unwrap();
+    story.world.come_to_rest().await.unwrap();
+    assert_eq!(
+        (state(&story).await, story.world.parked.len()),
+        (State::Documented, 1)
+    );
+
+    story.world.replay();
+    story.deliver(0, Fate::Lives).await.unwrap();
+    let lost = story.world.lose(0).unwrap();
+
+    assert_eq!(lost.event_type, event_type::DOCUMENT_CREATED);
+    story.world.come_to_an_end().await.unwrap();
+    story.judge().await.unwrap();
+}
