@@ -175,6 +175,7 @@ start_rabbitmq_container() {
         --publish "127.0.0.1:$amqp_port:5672" --publish "127.0.0.1:$management_port:15672" \
         --env RABBITMQ_DEFAULT_USER="$rabbitmq_user" --env RABBITMQ_DEFAULT_PASS="$rabbitmq_password" \
         --volume "$root/deploy/rabbitmq/rabbitmq.conf:/etc/rabbitmq/conf.d/20-millrace.conf:ro" \
+        --volume "$root/deploy/rabbitmq/advanced.config:/etc/rabbitmq/advanced.config:ro" \
         --volume "$root/deploy/rabbitmq/enabled_plugins:/etc/rabbitmq/enabled_plugins:ro" \
         --volume "$name:/var/lib/rabbitmq" \
         rabbitmq:4-management >"$state/logs/rabbitmq.log" 2>&1 ||

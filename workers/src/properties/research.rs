@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use broker::WorkQueue;
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use entities::JobId;
 use entities::job::{self, State};
 use messages::{DealStageChanged, Envelope, ResponseEnded, event_type};
@@ -86,8 +86,8 @@ fn fault() -> impl Strategy<Value = Fault> {
 struct Story {
     world: World,
     deals: BTreeSet<i64>,
-    /// Responses whose end OpenAI has told.
-    told: BTreeSet<String>,
+    /// Responses whose end OpenAI has told, and when it did first.
+    told: BTreeMap<String, DateTime<Utc>>,
     /// Whether every response ends well.
     all_end_well: bool,
     /// The responses of each job, as far as they were seen.
@@ -99,7 +99,7 @@ impl Story {
         Self {
             world: World::new(db).await,
             deals: BTreeSet::new(),
-            told: BTreeSet::new(),
+            told: BTreeMap::new(),
             all_end_well: true,
             submissions: BTreeMap::new(),
         }
@@ -190,7 +190,7 @@ impl Story {
             now(),
             &data,
         );
-        self.told.insert(response.to_owned());
+        self.told.entry(response.to_owned()).or_insert_with(now);
         self.world.accept(WorkQueue::ResearchCompletion, event);
     }
 
@@ -199,11 +199,12 @@ impl Story {
             return Ok(());
         };
         let is_question = message.event.event_type == event_type::RESUBMISSION_DUE;
+        let came = message.due;
         let attempts_before = self.attempts().await;
         self.world.deliver(message, fate).await;
         // A response that failed is followed by another submission.
         if is_question && self.all_end_well {
-            self.nothing_was_overtaken(&attempts_before).await?;
+            self.nothing_was_overtaken(&attempts_before, came).await?;
         }
         self.see_submissions();
         Ok(())
@@ -214,15 +215,20 @@ impl Story {
         jobs.into_iter().map(|job| (job.id, job.attempt)).collect()
     }
 
-    /// A question whether to submit again has been answered: with yes only if no webhook of the
-    /// job's submissions had come.
-    async fn nothing_was_overtaken(&self, before: &BTreeMap<JobId, i32>) -> Result<(), String> {
+    /// A question whether to submit again, which came into its queue at `came`, has been answered: with
+    /// yes only if no webhook of the job's submissions stood before it.
+    async fn nothing_was_overtaken(
+        &self,
+        before: &BTreeMap<JobId, i32>,
+        came: DateTime<Utc>,
+    ) -> Result<(), String> {
         for (job, attempt) in self.attempts().await {
             if before.get(&job) == Some(&attempt) {
                 continue;
             }
             let submitted = self.submissions.get(&job.to_string());
-            let told = |response: &&String| self.told.contains(*response);
+            let told =
+                |response: &&String| self.told.get(*response).is_some_and(|told| *told < came);
             if let Some(response) = submitted.into_iter().flatten().find(told) {
                 return Err(format!(
                     "{job} may be submitted again, and the end of {response} is told"
