@@ -107,11 +107,11 @@ pub fn connect_lazy(url: &str, max_connections: u32) -> Result<DatabaseConnectio
 ///
 /// Any database error; see [`is_transient`].
 pub async fn begin(db: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
-    db.begin_with_options(TransactionOptions {
+    let options = TransactionOptions {
         sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
         ..Default::default()
-    })
-    .await
+    };
+    to_its_beginning(db, options).await
 }
 
 /// Begins a transaction that only reads, and sees the database as it was at its first look: counts
@@ -122,12 +122,29 @@ pub async fn begin(db: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr
 /// Any database error; see [`is_transient`].
 pub async fn snapshot(db: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
     let postgres = db.get_database_backend() == DbBackend::Postgres;
-    db.begin_with_options(TransactionOptions {
+    let options = TransactionOptions {
         isolation_level: postgres.then_some(IsolationLevel::RepeatableRead),
         access_mode: postgres.then_some(AccessMode::ReadOnly),
         sqlite_transaction_mode: Some(SqliteTransactionMode::Deferred),
-    })
-    .await
+    };
+    to_its_beginning(db, options).await
+}
+
+/// Begins in a task of its own, so that it is not broken off when the caller is: sqlx ends the
+/// transaction of a caller that is dropped only once PostgreSQL has answered `BEGIN`. Dropped before, the
+/// connection would go back into the pool in the middle of a transaction, and what the next caller
+/// writes would be part of it: not there for others, and lost with the connection.
+async fn to_its_beginning(
+    db: &DatabaseConnection,
+    options: TransactionOptions,
+) -> Result<DatabaseTransaction, DbErr> {
+    let db = db.clone();
+    match tokio::spawn(async move { db.begin_with_options(options).await }).await {
+        Ok(begun) => begun,
+        Err(failure) if failure.is_panic() => std::panic::resume_unwind(failure.into_panic()),
+        // The runtime is shutting down.
+        Err(_) => Err(DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed)),
+    }
 }
 
 /// Whether the database could not do it now and may later: connection lost, pool empty, busy,

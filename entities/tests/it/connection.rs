@@ -1,5 +1,11 @@
 //! Connections, transactions, and what an error means.
 
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    task::Poll,
+};
+
 use entities::{batch, begin, connect, connect_lazy, is_transient, setting};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend};
 
@@ -10,6 +16,7 @@ use crate::{
 
 on_both_databases!(
     a_transaction_that_reads_first_may_write_then,
+    who_gives_up_while_a_transaction_begins_leaves_none_open,
     a_constraint_is_no_reason_to_try_again,
 );
 
@@ -36,6 +43,46 @@ async fn a_transaction_that_reads_first_may_write_then(fresh: Fresh) {
     for task in tasks {
         task.await.unwrap();
     }
+}
+
+/// What the next one writes on the same connection is written, and not part of the transaction.
+async fn who_gives_up_while_a_transaction_begins_leaves_none_open(fresh: Fresh) {
+    let others = fresh.migrated().await;
+    let db = connect(&fresh.url, 1).await.unwrap();
+    setting::get(&db, "any").await.unwrap();
+    for (attempt, waits) in (0..8).cycle().take(64).enumerate() {
+        while idle_connections(&db) == 0 {
+            tokio::task::yield_now().await;
+        }
+        give_up_after(waits, begin(&db)).await;
+
+        let key = format!("attempt {attempt}, given up after {waits}");
+        setting::put(&db, &key, "written", at(0)).await.unwrap();
+
+        let seen = setting::get(&others, &key).await.unwrap();
+        assert_eq!(seen.as_deref(), Some("written"), "{key}");
+    }
+}
+
+fn idle_connections(db: &DatabaseConnection) -> usize {
+    match db.get_database_backend() {
+        DbBackend::Postgres => db.get_postgres_connection_pool().num_idle(),
+        _ => db.get_sqlite_connection_pool().num_idle(),
+    }
+}
+
+/// Lets it wait so often, then drops it.
+async fn give_up_after<F: Future>(waits: u32, future: F) {
+    let mut future = pin!(future);
+    let mut left = waits;
+    poll_fn(|context| match future.as_mut().poll(context) {
+        Poll::Pending if left > 0 => {
+            left -= 1;
+            Poll::Pending
+        }
+        _ => Poll::Ready(()),
+    })
+    .await;
 }
 
 async fn a_constraint_is_no_reason_to_try_again(fresh: Fresh) {

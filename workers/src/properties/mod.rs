@@ -21,14 +21,9 @@ use std::fmt::Debug;
 
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
-use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbBackend};
+use sea_orm::DatabaseConnection;
 use test_support::Database;
 use tokio::runtime::Builder;
-
-/// A process that dies closes its connections, and PostgreSQL ends their transactions. A handler that
-/// is dropped in the middle of a statement may leave its connection open, with its locks, for ever.
-const THE_DEAD_LET_GO: &str = "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET \
-    idle_in_transaction_session_timeout = 5000', current_database()); END $$";
 
 /// Plays `cases` stories (or as many as `PROPERTY_CASES` says) one after another on one database.
 ///
@@ -48,11 +43,7 @@ fn on<S: Strategy, P: Future<Output = Result<(), String>>>(
         .unwrap();
     let (_database, db) = runtime.block_on(async {
         let database = database.await;
-        let mut db = database.connect().await;
-        if db.get_database_backend() == DbBackend::Postgres {
-            db.execute_unprepared(THE_DEAD_LET_GO).await.unwrap();
-            db = database.connect().await;
-        }
+        let db = database.connect().await;
         (database, db)
     });
     let number = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();
