@@ -13,15 +13,20 @@ use crate::rig::Bench;
 pub(super) async fn measure(bench: &Bench, findings: &mut Findings) -> anyhow::Result<()> {
     heading("Row 9: traces on and off");
     let mut rates = [Vec::new(), Vec::new()];
+    let mut costs = [Vec::new(), Vec::new()];
     for round in 0..bench.scale.rounds {
         for turn in 0..2 {
             let traces = (round + turn) % 2 == 1;
             let before = bench.providers.trace_exports();
             let mut server = Server::start(bench, Contender::Gateway { traces }).await?;
             let measured = server.measure(bench, 110, Pace::Saturating, bench.scale.window);
-            let per_second = measured.await?.answers.per_second;
+            let measured = measured.await?;
+            let per_second = measured.answers.per_second;
             let name = server.contender.name();
-            bench.say(&format!("{name}: {per_second:.0} requests/s"));
+            let [own, ..] = measured.cpu;
+            bench.say(&format!(
+                "{name}: {per_second:.0} requests/s; CPU of a request: server {own:.1} µs"
+            ));
             // What is still in hand is sent at the end.
             server.stop(bench).await?;
             let exported = bench.providers.trace_exports() > before;
@@ -30,6 +35,7 @@ pub(super) async fn measure(bench: &Bench, findings: &mut Findings) -> anyhow::R
                 "traces were sent: {exported}, and should be: {traces}"
             );
             rates[usize::from(traces)].push(per_second);
+            costs[usize::from(traces)].push(own);
         }
     }
     let [off, on] = &rates;
@@ -37,6 +43,10 @@ pub(super) async fn measure(bench: &Bench, findings: &mut Findings) -> anyhow::R
         findings
             .figures
             .push(Figure::new(9, what, "requests/s", rates));
+    }
+    for (what, costs) in ["traces off", "traces on"].iter().zip(&costs) {
+        let what = format!("{what}: CPU of a request, server");
+        findings.figures.push(Figure::new(9, &what, "µs", costs));
     }
     let loss = (1.0 - median(&ratios(on, off))) * 100.0;
     let what = "loss of webhooks a second with traces on";

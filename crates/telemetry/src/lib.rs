@@ -2,6 +2,7 @@
 
 mod healthcheck;
 mod operations;
+mod sampling;
 mod shutdown;
 
 use std::io::IsTerminal as _;
@@ -13,6 +14,7 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use prometheus::Registry;
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _, fmt};
@@ -102,7 +104,11 @@ pub fn init(service: &'static str, settings: &Settings) -> Result<Telemetry, Tel
             .build()
             .map_err(|_| TelemetryError::Exporter)?;
         tracers = tracers.with_batch_exporter(exporter);
+        if std::env::var_os("OTEL_TRACES_SAMPLER").is_none() {
+            tracers = tracers.with_sampler(sampling::as_many_as_can_be_sent());
+        }
     }
+    let sent = settings.otlp_endpoint.is_some();
     let tracers = tracers.build();
 
     let registry = Registry::new();
@@ -131,7 +137,9 @@ pub fn init(service: &'static str, settings: &Settings) -> Result<Telemetry, Tel
         .with_context_activation(false)
         .with_tracked_inactivity(false)
         .with_threads(false)
-        .with_location(false);
+        .with_location(false)
+        // Without anybody to send them to, log lines are not noted on spans.
+        .with_filter(filter_fn(move |metadata| sent || metadata.is_span()));
     tracing_subscriber::registry()
         .with(filter)
         .with(logs)
