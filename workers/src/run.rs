@@ -1,5 +1,6 @@
 //! Starting the workers of a process.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use broker::{BrokerSettings, ConsumerSettings, Handler, Publisher, WorkQueue, consume};
@@ -12,6 +13,7 @@ use tracing::{info, warn};
 
 use crate::chat::flush::Flush;
 use crate::chat::intake::Intake;
+use crate::chat::precedence::Closings;
 use crate::chat::reply::{Groups, Reply};
 use crate::conservation::{self, Books, CountError, Recorded, Waits};
 use crate::erasure::Eraser;
@@ -97,6 +99,7 @@ pub async fn start(
         tasks: JoinSet::new(),
         consuming: Vec::new(),
         shutdown,
+        closings: Arc::default(),
     };
     for role in roles {
         starter.start(*role, &config, &db, &clients)?;
@@ -230,6 +233,7 @@ struct Starter {
     tasks: JoinSet<()>,
     consuming: Vec<watch::Receiver<bool>>,
     shutdown: CancellationToken,
+    closings: Arc<Closings>,
 }
 
 impl Starter {
@@ -275,6 +279,7 @@ impl Starter {
                     db: db.clone(),
                     publisher: self.publisher.clone(),
                     closing: GroupCommit::default(),
+                    closings: self.closings.clone(),
                 };
                 self.read(db, WorkQueue::ChatFlush, 256, 600, flush);
             }
@@ -286,6 +291,7 @@ impl Starter {
                     settings: config.reply.clone(),
                     prices: config.prices.clone(),
                     groups: Groups::default(),
+                    closings: self.closings.clone(),
                 };
                 self.read(db, WorkQueue::ChatReply, 256, 300, reply);
             }

@@ -6,6 +6,7 @@
 //! unreadable messages.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use broker::{Attempt, Failure, Handler, Outgoing, Publisher, Unavailable, Verdict};
 use entities::batch::{self, ClosedBy, State};
@@ -14,6 +15,7 @@ use messages::{Envelope, FlushRequested, FlushTrigger, WaitChanged, event_type};
 use sea_orm::{DatabaseConnection, DbErr, Iterable as _};
 use tracing::info;
 
+use crate::chat::precedence::Closings;
 use crate::follow_ups::{batch_closed, quiet_timer};
 use crate::group_commit::GroupCommit;
 use crate::halt::{Handled, retry_later, settled};
@@ -27,10 +29,13 @@ pub(crate) struct Flush {
     pub(crate) publisher: Publisher,
     /// Batches that are due at once are closed together.
     pub(crate) closing: GroupCommit<Due, Closing>,
+    /// Replies give way to them.
+    pub(crate) closings: Arc<Closings>,
 }
 
 impl Handler for Flush {
     async fn handle(&self, event: &Envelope, _: Attempt) -> Verdict {
+        let _in_hand = self.closings.begin();
         let handled = match event.event_type.as_str() {
             event_type::WAIT_CHANGED => self.wait_changed(event).await,
             _ => self.flush(event).await,

@@ -3,5 +3,6 @@
 pub(crate) mod flush;
 pub(crate) mod intake;
 pub(crate) mod opt_out;
+pub(crate) mod precedence;
 pub(crate) mod reply;
 pub(crate) mod store;

@@ -1,5 +1,6 @@
 //! The real handlers, with the sandbox as their providers.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use broker::{BrokerSettings, Failure, Handler, Outgoing, Publisher, Verdict, WorkQueue};
@@ -119,6 +120,7 @@ pub(super) fn workers(
             db: db.clone(),
             publisher: nowhere(),
             closing: GroupCommit::default(),
+            closings: Arc::default(),
         },
         reply: Reply {
             db: db.clone(),
@@ -127,6 +129,7 @@ pub(super) fn workers(
             settings: config.reply.clone(),
             prices: config.prices.clone(),
             groups: Groups::default(),
+            closings: Arc::default(),
         },
         notification: Notification {
             db: db.clone(),

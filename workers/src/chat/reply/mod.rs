@@ -34,6 +34,7 @@ use self::briefing::{Briefing, brief};
 use self::claim::{Claim, Claiming, effect_key};
 use self::record::Sent;
 pub(crate) use self::send::IN_FLIGHT;
+use crate::chat::precedence::Closings;
 use crate::follow_ups::reply_failed;
 use crate::group_commit::GroupCommit;
 use crate::halt::{Halt, Handled, configured, paused, settled, unavailable};
@@ -82,6 +83,8 @@ pub(crate) struct Reply {
     pub(crate) settings: ReplySettings,
     pub(crate) prices: Arc<Prices>,
     pub(crate) groups: Groups,
+    /// What replies give way to.
+    pub(crate) closings: Arc<Closings>,
 }
 
 /// What is done together for replies that are made at the same time.
@@ -95,6 +98,7 @@ pub(crate) struct Groups {
 
 impl Handler for Reply {
     async fn handle(&self, event: &Envelope, attempt: Attempt) -> Verdict {
+        self.closings.give_way().await;
         let verdict = settled(&self.db, self.reply(event).await).await;
         self.expect_back(event, &verdict, attempt).await;
         verdict
