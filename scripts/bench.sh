@@ -12,6 +12,10 @@ bench() {
             profile=debug
             arguments+=(--trial)
             ;;
+        guard)
+            profile=debug
+            arguments+=("$argument")
+            ;;
         *) arguments+=("$argument") ;;
         esac
     done
@@ -27,6 +31,16 @@ bench() {
     with_lock bench prepare_and_run_bench
 }
 
+# bench_guard: whether a rate has collapsed, as a part of ./dev test, with the programs that it has built.
+bench_guard() {
+    if ! has_rabbitmq || [[ -z $(postgres_programs) ]]; then
+        note "no guard of the rates: it starts RabbitMQ and PostgreSQL itself, and they are not installed here"
+        return
+    fi
+    local arguments=(guard)
+    with_lock bench prepare_and_run_bench
+}
+
 prepare_and_run_bench() {
     # The same scripts as for the other private servers, with other folders and therefore other ports.
     local folder="$state/bench" status=0 rabbitmq="$state/bench/rabbitmq" postgres="$state/bench/postgres"
@@ -35,7 +49,7 @@ prepare_and_run_bench() {
     stop_postgres
     rm -rf "$folder/logs" "$folder/rabbitmq/data" "$folder/documents" "$folder"/*.db*
     mkdir -p "$folder/logs" "$postgres"
-    install_peers "$folder/peers"
+    if [[ " ${arguments[*]} " != *" guard "* ]]; then install_peers "$folder/peers"; fi
     step "RabbitMQ and PostgreSQL, for this run only"
     has_rabbitmq || install_rabbitmq || fail "./dev bench needs RabbitMQ: apt-get install rabbitmq-server"
     start_rabbitmq

@@ -91,6 +91,7 @@ run_tests() {
     if (($# == 0 && status == 0)); then
         # Descriptor 8 is the lock of the tests; what is started here may outlive them.
         (short_chaos) 8>&- || status=$?
+        (bench_guard) 8>&- || status=$?
     fi
     if [[ $rabbitmq_is_private == yes ]]; then
         note "the private RabbitMQ and PostgreSQL keep running for the next time; ./dev stop stops them"

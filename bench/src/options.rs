@@ -12,7 +12,7 @@ pub struct Options {
     /// Another measurement than the table of targets.
     #[command(subcommand)]
     pub command: Option<Command>,
-    /// A guard against collapse, in a minute or two: fails only on ratios far outside their targets.
+    /// Everything small, to try the bench: its figures are worth little.
     #[arg(long, global = true)]
     pub short: bool,
     /// Measure only this row (1 to 9); may be given several times.
@@ -35,6 +35,8 @@ pub struct Options {
 pub enum Command {
     /// The cost of a message against queue depth, rows in the tables and number of workers.
     Growth,
+    /// Whether a rate has collapsed: debug builds, no peers, under a minute. A part of `./dev test`.
+    Guard,
 }
 
 /// Where everything is.
@@ -138,7 +140,8 @@ impl Options {
     /// How much is measured.
     #[must_use]
     pub fn scale(&self) -> Scale {
-        let mut scale = if self.short { short() } else { full() };
+        let small = self.short || self.command == Some(Command::Guard);
+        let mut scale = if small { short() } else { full() };
         scale.rounds = self.rounds.unwrap_or(scale.rounds).max(1);
         if let Some(seconds) = self.seconds {
             scale.window = Duration::from_secs(seconds.max(1));

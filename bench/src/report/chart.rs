@@ -30,7 +30,7 @@ pub(super) fn bars(title: &str, unit: &str, bars: &[(String, Spread)]) -> String
     for (number, (label, spread)) in bars.iter().enumerate() {
         let top = HEAD + LINE * number as f64;
         let colour = if label.starts_with("Millrace") {
-            "#0b6e4f"
+            "#35a07c"
         } else {
             "#9aa5b1"
         };

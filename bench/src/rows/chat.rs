@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::ensure;
 use chrono::{DateTime, TimeDelta, Utc};
 use messages::{Envelope, event_type};
+use sea_orm::ConnectionTrait as _;
 use serde_json::json;
 
 use super::Findings;
@@ -96,6 +97,7 @@ pub(super) async fn round(bench: &Bench, setup: Setup) -> anyhow::Result<Round> 
     let after = cpu(bench, &millrace)?;
     let sent = bench.providers.replies() - replies_before;
     let database = &millrace.database;
+    let costs = database.costs().await?;
     check(database, messages, sent).await?;
     let first_stored = database.time(&inbound("min(received_at)")).await?;
     let last_stored = database.time(&inbound("max(received_at)")).await?;
@@ -118,7 +120,7 @@ pub(super) async fn round(bench: &Bench, setup: Setup) -> anyhow::Result<Round> 
             workers: after.workers - before.workers,
         },
         worker_peak_mib,
-        costs: database.costs().await?,
+        costs,
         messages,
     };
     bench.say(&format!(
@@ -158,6 +160,8 @@ async fn until_answered(
 
 /// Fails unless each message was answered, and each answered batch once.
 async fn check(database: &Database, messages: usize, sent: u64) -> anyhow::Result<()> {
+    // Of tables that it knows nothing about PostgreSQL would read far too much for the first question.
+    database.connection.execute_unprepared("analyze").await?;
     let answered = format!(
         "{} and batch_id in (select id from batches \
          where {OF_THIS_ROUND} and state in ('replied', 'superseded'))",

@@ -4,6 +4,7 @@ mod chat;
 mod flush_lag;
 mod footprint;
 mod growth;
+mod guard;
 mod ingress;
 mod latency;
 mod open_batches;
@@ -14,6 +15,7 @@ mod workers;
 use anyhow::Context as _;
 
 pub(crate) use self::growth::growth;
+pub(crate) use self::guard::guard;
 use crate::report::{Figure, Row};
 use crate::rig::Bench;
 

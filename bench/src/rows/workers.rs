@@ -134,7 +134,7 @@ async fn celery_round(bench: &Bench, processes: usize, tasks: usize) -> anyhow::
 }
 
 /// Messages that a consumer which does nothing acknowledges a second.
-async fn bare_round(bench: &Bench) -> anyhow::Result<f64> {
+pub(super) async fn bare_round(bench: &Bench) -> anyhow::Result<f64> {
     let host = bench.broker.virtual_host("bare-consumer").await?;
     host.declare(QUEUE).await?;
     let count = bench.scale.bare_messages;
