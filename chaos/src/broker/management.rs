@@ -9,6 +9,9 @@ use serde_json::{Value, json};
 /// How long a node may take until its management API answers.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long one answer may take: on a machine with much else to do, a list of all queues takes its time.
+const ANSWER: Duration = Duration::from_secs(60);
+
 /// What the name of a parking lot ends in; before it comes the name of the work queue.
 const PARKING_LOT: &str = ".dead";
 
@@ -211,7 +214,9 @@ impl Management {
         body: Option<&Value>,
     ) -> anyhow::Result<Value> {
         let request = self.http.request(method.clone(), format!("{base}/{path}"));
-        let request = request.basic_auth(USER, Some(&self.password));
+        let request = request
+            .basic_auth(USER, Some(&self.password))
+            .timeout(ANSWER);
         let request = match body {
             Some(body) => request.json(body),
             None => request,

@@ -65,17 +65,16 @@ pub(crate) async fn growth(bench: &Bench) -> anyhow::Result<()> {
 /// Webhooks a second while so many messages are ready in the queue that they go to.
 async fn queue_depth(bench: &Bench, costs: &mut Vec<Cost>) -> anyhow::Result<()> {
     heading("Growth: queue depth");
+    let mut server = Server::start(bench, Contender::Gateway { traces: false }).await?;
     for depth in &bench.scale.depths {
-        let mut server = Server::start(bench, Contender::Gateway { traces: false }).await?;
         server.fill(*depth).await?;
         let window = bench.scale.window;
         let measured = server.measure(bench, 110, Pace::Saturating, window);
         let per_second = measured.await?.answers.per_second;
-        server.stop(bench).await?;
         let what = "webhooks, messages ready in their queue";
         tell(bench, costs, what, *depth, per_second);
     }
-    Ok(())
+    server.leave().await
 }
 
 /// Chat messages a second with so many older messages in the tables.
