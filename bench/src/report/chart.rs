@@ -82,7 +82,7 @@ mod tests {
         ];
         let svg = bars("Webhooks", "requests/s", &measured);
         assert!(
-            svg.contains("width=\"400.0\" height=\"18\" fill=\"#0b6e4f\""),
+            svg.contains("width=\"400.0\" height=\"18\" fill=\"#35a07c\""),
             "{svg}"
         );
         assert!(
