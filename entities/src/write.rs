@@ -50,34 +50,29 @@ pub(crate) fn in_statements<T>(rows: impl IntoIterator<Item = T>) -> Vec<Vec<T>>
 /// The keys for a list of which a row has to match one, in one of few lengths: the last is repeated.
 /// Without any, none.
 pub(crate) fn any_of<T: Clone>(keys: impl IntoIterator<Item = T>) -> Vec<T> {
-    let keys: Vec<T> = keys.into_iter().collect();
-    let mut length = 1;
-    while length < keys.len() {
-        length *= 4;
-    }
-    lengthened(keys, length)
-}
-
-/// [`any_of`] in lists of at most 8 keys, for a column that many rows may share a value of: PostgreSQL
-/// takes each key of a table that was not analysed yet to have a two-hundredth of its rows. For 16 keys it
-/// reads all of 20,000 batches; for some dozens it reads a large table in parallel.
-///
-/// Each key is in one of the lists, once however often it was given.
-pub(crate) fn any_of_few<T: Clone + Ord>(keys: impl IntoIterator<Item = T>) -> Vec<Vec<T>> {
-    const LONGEST: usize = 8;
-    let keys: BTreeSet<T> = keys.into_iter().collect();
-    let keys: Vec<T> = keys.into_iter().collect();
-    keys.chunks(LONGEST)
-        .map(|keys| lengthened(keys.to_vec(), keys.len().next_power_of_two()))
-        .collect()
-}
-
-/// The list with its last key repeated up to this length; without any key, none.
-fn lengthened<T: Clone>(mut keys: Vec<T>, length: usize) -> Vec<T> {
+    let mut keys: Vec<T> = keys.into_iter().collect();
     if let Some(last) = keys.last().cloned() {
+        let mut length = 1;
+        while length < keys.len() {
+            length *= 4;
+        }
         keys.resize(length, last);
     }
     keys
+}
+
+/// [`any_of`] in lists of at most 16 keys, for a column that many rows may share a value of: PostgreSQL
+/// takes each key of a table that was not analysed yet to have a two-hundredth of its rows, and would
+/// read much of the table, in parallel, for some dozens of keys.
+///
+/// Each key is in one of the lists, once however often it was given.
+pub(crate) fn any_of_few<T: Clone + Ord>(keys: impl IntoIterator<Item = T>) -> Vec<Vec<T>> {
+    const LONGEST: usize = 16;
+    let keys: BTreeSet<T> = keys.into_iter().collect();
+    let keys: Vec<T> = keys.into_iter().collect();
+    keys.chunks(LONGEST)
+        .map(|keys| any_of(keys.iter().cloned()))
+        .collect()
 }
 
 #[cfg(test)]
@@ -100,7 +95,7 @@ mod tests {
         assert_eq!(any_of(0..17).len(), 64);
         assert!(any_of([0; 0]).is_empty());
         let lengths: Vec<usize> = any_of_few(0..34).iter().map(Vec::len).collect();
-        assert_eq!(lengths, [8, 8, 8, 8, 2]);
+        assert_eq!(lengths, [16, 16, 4]);
         assert_eq!(any_of_few([7; 20]), [[7]]);
     }
 }

@@ -114,7 +114,8 @@ async fn a_contact_who_never_stops_is_answered_after_the_longest_wait(mut world:
 
 async fn a_message_during_generation_is_answered_together_with_the_rest(world: World) {
     world.start().await;
-    world.sandbox.add_fault(slow(CREATE_RESPONSE, 1500));
+    // The second message has to be stored meanwhile, on a busy machine too.
+    world.sandbox.add_fault(slow(CREATE_RESPONSE, 6000));
     world.contact_writes("ada", "Do you fix bikes?").await;
     world.close_batch("ada", 1).await;
     world

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use sea_orm::{
     Condition, ExprTrait, PaginatorTrait, QueryOrder, QuerySelect,
     entity::prelude::*,
-    sea_query::{LockBehavior, LockType},
+    sea_query::{LockBehavior, LockType, Query},
 };
 
 use super::{Column, Entity, Model, State};
@@ -146,6 +146,10 @@ pub struct Opened {
 
 /// When the batches of these contacts were opened, of those who have one.
 ///
+/// Asked for each contact by itself, the first and the last by the index. For a list of contacts at once
+/// PostgreSQL would read the whole table for as long as it is small, and then go on so while it grows, up to
+/// its next analysis.
+///
 /// # Errors
 ///
 /// Any database error; see [`crate::is_transient`].
@@ -153,22 +157,31 @@ pub async fn opened<C: ConnectionTrait>(
     db: &C,
     contacts: impl IntoIterator<Item = &ContactId>,
 ) -> Result<HashMap<ContactId, Opened>, DbErr> {
+    let contacts = any_of(contacts.into_iter().cloned());
+    if contacts.is_empty() {
+        return Ok(HashMap::new());
+    }
+    // What both databases call the first column of a list of values.
+    let contact = ("contacts", "column1");
+    let of_batches = |opened: Expr| {
+        Query::select()
+            .expr(opened)
+            .from(Entity)
+            .and_where(Expr::col((Entity, Column::ContactId)).eq(Expr::col(contact)))
+            .to_owned()
+    };
+    let question = Query::select()
+        .column(contact)
+        .expr(of_batches(Column::OpenedAt.min()))
+        .expr(of_batches(Column::OpenedAt.max()))
+        .from_values(contacts.into_iter().map(|contact| contact.0), "contacts")
+        .to_owned();
     let mut opened = HashMap::new();
-    for contacts in any_of_few(contacts.into_iter().cloned()) {
-        let of_some: Vec<(ContactId, DateTime<Utc>, DateTime<Utc>)> = Entity::find()
-            .select_only()
-            .column(Column::ContactId)
-            .column_as(Column::OpenedAt.min(), "first")
-            .column_as(Column::OpenedAt.max(), "last")
-            .filter(Column::ContactId.is_in(contacts))
-            .group_by(Column::ContactId)
-            .into_tuple()
-            .all(db)
-            .await?;
-        let of_some = of_some
-            .into_iter()
-            .map(|(contact, first, last)| (contact, Opened { first, last }));
-        opened.extend(of_some);
+    for row in db.query_all(&question).await? {
+        let (first, last) = (row.try_get_by_index(1)?, row.try_get_by_index(2)?);
+        if let (Some(first), Some(last)) = (first, last) {
+            opened.insert(row.try_get_by_index(0)?, Opened { first, last });
+        }
     }
     Ok(opened)
 }
