@@ -14,6 +14,7 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use prometheus::Registry;
+use tracing::Level;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -138,8 +139,11 @@ pub fn init(service: &'static str, settings: &Settings) -> Result<Telemetry, Tel
         .with_tracked_inactivity(false)
         .with_threads(false)
         .with_location(false)
-        // Without anybody to send them to, log lines are not noted on spans.
-        .with_filter(filter_fn(move |metadata| sent || metadata.is_span()));
+        // Log lines are noted on spans only where they tell more than the span itself, and only when somebody
+        // gets to see them: each costs as much as the span.
+        .with_filter(filter_fn(move |metadata| {
+            metadata.is_span() || (sent && *metadata.level() <= Level::WARN)
+        }));
     tracing_subscriber::registry()
         .with(filter)
         .with(logs)
