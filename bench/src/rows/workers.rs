@@ -123,7 +123,8 @@ async fn celery_round(bench: &Bench, processes: usize, tasks: usize) -> anyhow::
     let (first, last) = marked("first").zip(marked("last")).context("both marks")?;
     worker.stop().await?;
     let left = host.purge(QUEUE).await?;
-    ensure!(left == 0, "Celery left {left} tasks in its queue");
+    // The mark at the end tells that it is reached before it is done, and may be stopped in between.
+    ensure!(left <= 1, "Celery left {left} tasks in its queue");
     host.connection.close(200, "done".into()).await?;
     bench.broker.remove_virtual_host("celery").await?;
     let per_second = tasks as f64 / last.saturating_duration_since(first).as_secs_f64();
