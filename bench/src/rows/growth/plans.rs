@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use anyhow::Context as _;
 use sea_orm::{ConnectionTrait as _, DbBackend, Statement, TransactionTrait as _};
 use serde::Serialize;
 
@@ -61,20 +62,22 @@ fn is_hot(statement: &str) -> bool {
 async fn postgres_plan(database: &Database, statement: &str) -> anyhow::Result<String> {
     // One session for all of it; nothing of it stays.
     let session = database.connection.begin().await?;
-    let values = (1..=99)
-        .take_while(|number| statement.contains(&format!("${number}")))
-        .map(|_| "null")
-        .collect::<Vec<_>>()
-        .join(", ");
     session
         .execute_unprepared("set local plan_cache_mode = force_generic_plan")
         .await?;
     session
         .execute_unprepared(&format!("prepare hot as {statement}"))
         .await?;
+    let query = |text: String| Statement::from_string(DbBackend::Postgres, text);
+    let count =
+        "select cardinality(parameter_types) from pg_prepared_statements where name = 'hot'";
+    let count = session.query_one_raw(query(count.to_owned())).await?;
+    let count: i32 = count
+        .context("the statement is prepared")?
+        .try_get_by_index(0)?;
+    let values = vec!["null"; count.unsigned_abs() as usize].join(", ");
     let explain = format!("explain (costs off) execute hot({values})");
-    let explain = Statement::from_string(DbBackend::Postgres, explain);
-    let lines = session.query_all_raw(explain).await?;
+    let lines = session.query_all_raw(query(explain)).await?;
     let lines: Result<Vec<String>, _> = lines.iter().map(|line| line.try_get_by_index(0)).collect();
     session.execute_unprepared("deallocate hot").await?;
     session.rollback().await?;
