@@ -33,10 +33,6 @@ bench() {
 
 # bench_guard: whether a rate has collapsed, as a part of ./dev test, with the programs that it has built.
 bench_guard() {
-    if ! has_rabbitmq || [[ -z $(postgres_programs) ]]; then
-        note "no guard of the rates: it starts RabbitMQ and PostgreSQL itself, and they are not installed here"
-        return
-    fi
     local arguments=(guard)
     with_lock bench prepare_and_run_bench
 }

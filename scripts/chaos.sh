@@ -24,10 +24,6 @@ chaos() {
 # short_chaos: the fault program as a part of ./dev test, with seeds that stay the same, on either database, and
 # its walk along the crash points.
 short_chaos() {
-    if ! has_rabbitmq || [[ -z $(postgres_programs) ]]; then
-        note "no fault program: it kills and starts RabbitMQ and PostgreSQL itself, and they are not installed here"
-        return
-    fi
     chaos --seed 4 --minutes 0.5 --events 150 --faults 10 --database sqlite
     chaos --seed 59 --minutes 0.5 --events 150 --faults 12
     chaos --crash-points --database sqlite

@@ -89,9 +89,13 @@ run_tests() {
             END { printf "Summary: %d passed, %d failed, %d ignored\n", passed, failed, ignored }' "$state/logs/tests.log"
     fi
     if (($# == 0 && status == 0)); then
-        # Descriptor 8 is the lock of the tests; what is started here may outlive them.
-        (short_chaos) 8>&- || status=$?
-        (bench_guard) 8>&- || status=$?
+        if has_rabbitmq && [[ -n $(postgres_programs) ]]; then
+            # Descriptor 8 is the lock of the tests; what is started here may outlive them.
+            (short_chaos) 8>&- || status=$?
+            (bench_guard) 8>&- || status=$?
+        else
+            note "no fault program, no guard of the rates: they start RabbitMQ and PostgreSQL themselves, which are not installed here"
+        fi
     fi
     if [[ $rabbitmq_is_private == yes ]]; then
         note "the private RabbitMQ and PostgreSQL keep running for the next time; ./dev stop stops them"
