@@ -43,7 +43,8 @@ prepare_and_run_bench() {
     local amqp_port management_port broker_process database_process _
     stop_rabbitmq
     stop_postgres
-    rm -rf "$folder/logs" "$folder/rabbitmq/data" "$folder/documents" "$folder"/*.db*
+    rm -rf "$folder/logs"
+    remove_bench_data
     mkdir -p "$folder/logs" "$postgres"
     if [[ " ${arguments[*]} " != *" guard "* ]]; then install_peers "$folder/peers"; fi
     step "RabbitMQ and PostgreSQL, for this run only"
@@ -61,8 +62,15 @@ prepare_and_run_bench() {
     trap - INT
     stop_rabbitmq
     stop_postgres
+    # With the tables of the growth run they are tens of gigabytes.
+    remove_bench_data
+    rm -rf "$(postgres_folder)/data"
     note "logs: $folder/logs"
     ((status == 0)) || fail "bench (status $status; see above)"
+}
+
+remove_bench_data() {
+    rm -rf "$folder/rabbitmq/data" "$folder/documents" "$folder"/*.db*
 }
 
 # start_bench_postgres: an empty cluster with the durability that PostgreSQL has by itself. Sets postgres_port and

@@ -184,18 +184,9 @@ impl Server {
     }
 
     /// Stops it.
-    pub(crate) async fn stop(self, bench: &Bench) -> anyhow::Result<()> {
-        let host = self.contender.label();
-        self.leave().await?;
-        bench.broker.remove_virtual_host(host).await
-    }
-
-    /// Stops the server and leaves its queues, which are empty. RabbitMQ 3.10 crashes when a queue is
-    /// deleted while it still removes the files of the many messages that were in it.
-    pub(crate) async fn leave(self) -> anyhow::Result<()> {
+    pub(crate) async fn stop(self) -> anyhow::Result<()> {
         self.process.stop().await?;
-        self.host.connection.close(200, "done".into()).await?;
-        Ok(())
+        self.host.close().await
     }
 }
 
@@ -215,7 +206,7 @@ pub(crate) async fn fastest(bench: &Bench, forms: &[Contender]) -> anyhow::Resul
         if answers.per_second > best.1 {
             best = (*form, answers.per_second);
         }
-        server.stop(bench).await?;
+        server.stop().await?;
     }
     Ok(best.0)
 }

@@ -77,15 +77,14 @@ impl Millrace {
         Ok(())
     }
 
-    /// Stops everything, and gives the memory and disk back that it took.
-    pub(crate) async fn stop(self, bench: &Bench) -> anyhow::Result<()> {
+    /// Stops everything. Its virtual host and its database stay until they are used again.
+    pub(crate) async fn stop(self) -> anyhow::Result<()> {
         for worker in self.workers {
             worker.stop().await?;
         }
         self.gateway.stop().await?;
         self.database.connection.close().await?;
-        self.host.connection.close(200, "done".into()).await?;
-        bench.broker.remove_virtual_host(self.name).await
+        self.host.close().await
     }
 }
 

@@ -77,7 +77,7 @@ pub(super) async fn round(bench: &Bench, setup: Setup) -> anyhow::Result<Round> 
     let wait = WAIT_SECONDS.to_string();
     let settings = [("MESSAGE_BATCH_WAIT_TIME", wait.as_str())];
     let mut millrace = Millrace::start(bench, "chat", kind, &settings).await?;
-    seed(&millrace.database, setup.older_messages).await?;
+    seed(bench, &millrace.database, setup.older_messages).await?;
     let events = conversation_order(contacts).map(|(contact, number)| received(contact, number));
     millrace.host.publish("events", events).await?;
     millrace.database.forget_costs().await?;
@@ -128,7 +128,7 @@ pub(super) async fn round(bench: &Bench, setup: Setup) -> anyhow::Result<Round> 
         kind.name(),
         round.per_second
     ));
-    millrace.stop(bench).await?;
+    millrace.stop().await?;
     Ok(round)
 }
 

@@ -42,7 +42,7 @@ pub(super) async fn measure(bench: &Bench, findings: &mut Findings) -> anyhow::R
             .entry("most memory of the gateway under load, MiB")
             .or_default()
             .push(peak_mib(id)?);
-        server.stop(bench).await?;
+        server.stop().await?;
 
         let mut millrace = Millrace::start(bench, "footprint", Kind::Postgres, &[]).await?;
         let began = Instant::now();
@@ -57,7 +57,7 @@ pub(super) async fn measure(bench: &Bench, findings: &mut Findings) -> anyhow::R
             .entry("memory of the worker at rest, MiB")
             .or_default()
             .push(worker);
-        millrace.stop(bench).await?;
+        millrace.stop().await?;
 
         let (started, after_broker) = start_times(bench).await?;
         figures
@@ -134,8 +134,7 @@ async fn start_times(bench: &Bench) -> anyhow::Result<(f64, f64)> {
     bench.say(&format!(
         "gateway ready after {started:.2} s, {after_broker:.2} s after its broker"
     ));
-    host.connection.close(200, "done".into()).await?;
-    bench.broker.remove_virtual_host("start").await?;
+    host.close().await?;
     Ok((started, after_broker))
 }
 

@@ -83,6 +83,6 @@ async fn webhooks(bench: &Bench, contender: Contender) -> anyhow::Result<f64> {
     let measured = server.measure(bench, 110, Pace::Saturating, bench.scale.window);
     let per_second = measured.await?.answers.per_second;
     bench.say(&format!("{}: {per_second:.0} requests/s", contender.name()));
-    server.leave().await?;
+    server.stop().await?;
     Ok(per_second)
 }

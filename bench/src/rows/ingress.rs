@@ -53,7 +53,7 @@ pub(super) async fn measure(bench: &Bench, findings: &mut Findings) -> anyhow::R
                     costs[contender].push(measured.cpu);
                 }
             }
-            server.stop(bench).await?;
+            server.stop().await?;
         }
     }
     for (form, rates) in forms.iter().zip(&rates) {

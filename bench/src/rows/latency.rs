@@ -31,7 +31,7 @@ pub(super) async fn measure(
                 let name = forms[contender].name();
                 bench.say(&format!("{name}, {size} B: p99 {p99:.2} ms"));
                 latencies[contender].push(p99);
-                server.stop(bench).await?;
+                server.stop().await?;
             }
         }
         for (form, latencies) in forms.iter().zip(&latencies) {

@@ -28,7 +28,7 @@ pub(super) async fn measure(bench: &Bench, findings: &mut Findings) -> anyhow::R
                 "{name}: {per_second:.0} requests/s; CPU of a request: server {own:.1} µs"
             ));
             // What is still in hand is sent at the end.
-            server.stop(bench).await?;
+            server.stop().await?;
             let exported = bench.providers.trace_exports() > before;
             ensure!(
                 exported == traces,

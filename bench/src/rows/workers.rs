@@ -125,8 +125,7 @@ async fn celery_round(bench: &Bench, processes: usize, tasks: usize) -> anyhow::
     let left = host.purge(QUEUE).await?;
     // The mark at the end tells that it is reached before it is done, and may be stopped in between.
     ensure!(left <= 1, "Celery left {left} tasks in its queue");
-    host.connection.close(200, "done".into()).await?;
-    bench.broker.remove_virtual_host("celery").await?;
+    host.close().await?;
     let per_second = tasks as f64 / last.saturating_duration_since(first).as_secs_f64();
     bench.say(&format!(
         "Celery, {processes} processes: {per_second:.0} tasks/s"
@@ -157,8 +156,7 @@ pub(super) async fn bare_round(bench: &Bench) -> anyhow::Result<f64> {
         log: bench.log("bare-consumer"),
     };
     let seconds: f64 = consumer.run().await?.trim().parse()?;
-    host.connection.close(200, "done".into()).await?;
-    bench.broker.remove_virtual_host("bare-consumer").await?;
+    host.close().await?;
     let per_second = count as f64 / seconds;
     bench.say(&format!("bare consumer: {per_second:.0} messages/s"));
     Ok(per_second)

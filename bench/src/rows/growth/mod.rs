@@ -74,7 +74,7 @@ async fn queue_depth(bench: &Bench, costs: &mut Vec<Cost>) -> anyhow::Result<()>
         let what = "webhooks, messages ready in their queue";
         tell(bench, costs, what, *depth, per_second);
     }
-    server.leave().await
+    server.stop().await
 }
 
 /// Chat messages a second with so many older messages in the tables.
