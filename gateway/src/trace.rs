@@ -10,7 +10,7 @@ use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::FutureExt as _;
-use tracing::{Instrument as _, Span, debug, error, field, info, info_span};
+use tracing::{Instrument as _, Span, debug, debug_span, error, field, info};
 use uuid::Uuid;
 
 use crate::headers;
@@ -55,7 +55,8 @@ async fn handle(
         .get::<MatchedPath>()
         .map(MatchedPath::as_str);
     let route = route.unwrap_or("(no route)").to_owned();
-    let span = info_span!(
+    // For traces. In the logs its one line tells the same.
+    let span = debug_span!(
         "request",
         otel.name = format!("{method} {route}"),
         otel.kind = "server",
@@ -78,11 +79,21 @@ async fn handle(
     let status = response.status().as_u16();
     span.in_scope(|| {
         let duration_ms = duration.as_millis();
+        macro_rules! tell {
+            ($level:ident) => {
+                $level!(
+                    http.route = route,
+                    http.response.status_code = status,
+                    duration_ms,
+                    "Answered {method} {route} with {status}."
+                )
+            };
+        }
         // Probes ask every few seconds; only a failed one is news.
         if route.starts_with("/health") && status < 500 {
-            debug!(duration_ms, "Answered {method} {route} with {status}.");
+            tell!(debug);
         } else {
-            info!(duration_ms, "Answered {method} {route} with {status}.");
+            tell!(info);
         }
     });
     state.metrics.answered(method, &route, status, duration);

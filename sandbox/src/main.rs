@@ -10,7 +10,6 @@ use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use sandbox::environment::{self, Service};
 use sandbox::{Sandbox, SandboxConfig, demo};
-use tracing_subscriber::EnvFilter;
 
 #[derive(Parser)]
 #[command(name = "millrace-sandbox", version, about, max_term_width = 100)]
@@ -109,8 +108,7 @@ async fn main() -> anyhow::Result<ExitCode> {
 }
 
 async fn serve(options: Serve) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).init();
+    tracing_subscriber::fmt::init();
     let config = SandboxConfig {
         host: options.host,
         port: options.port,

@@ -6,6 +6,7 @@ use anyhow::ensure;
 
 use super::{Findings, heading};
 use crate::load::{Load, Pace, Requests, post_json};
+use crate::measure::median;
 use crate::report::{Figure, RATIO, Row};
 use crate::rig::database::Kind;
 use crate::rig::millrace::{Millrace, WEBHOOK_SECRET};
@@ -20,11 +21,12 @@ struct Step {
     open: usize,
     gateway_mib: f64,
     worker_mib: f64,
-    microseconds: f64,
+    /// Time for one more message, in each round.
+    microseconds: Vec<f64>,
 }
 
-/// Opens more and more batches in one gateway and one worker. Once, however many rounds there are:
-/// the steps are the rounds.
+/// Opens more and more batches in one gateway and one worker. The rounds follow each other at each
+/// number of open batches.
 pub(super) async fn measure(bench: &Bench, findings: &mut Findings) -> anyhow::Result<()> {
     heading("Row 6: many open batches");
     let settings = [
@@ -45,7 +47,9 @@ pub(super) async fn measure(bench: &Bench, findings: &mut Findings) -> anyhow::R
         let step = measure_step(bench, &millrace, open).await?;
         bench.say(&format!(
             "{open} open: gateway {:.1} MiB, worker {:.1} MiB, {:.0} µs for one more message",
-            step.gateway_mib, step.worker_mib, step.microseconds
+            step.gateway_mib,
+            step.worker_mib,
+            median(&step.microseconds)
         ));
         steps.push(step);
     }
@@ -55,36 +59,48 @@ pub(super) async fn measure(bench: &Bench, findings: &mut Findings) -> anyhow::R
 }
 
 async fn measure_step(bench: &Bench, millrace: &Millrace, open: usize) -> anyhow::Result<Step> {
-    let further = bench.scale.further_messages;
-    let label = format!("further-{open}");
-    // Spread over all open batches.
-    let contacts = (0..further).map(|number| number * open / further);
-    let messages = contacts
-        .enumerate()
-        .map(|(number, contact)| (contact, format!("{label}-{number}")));
-    send(bench, millrace, messages).await?;
-
-    let database = &millrace.database;
-    let still_open = database
+    let mut microseconds = Vec::new();
+    for round in 0..bench.scale.rounds {
+        microseconds.push(one_more_message(bench, millrace, open, round).await?);
+    }
+    let still_open = millrace
+        .database
         .count("select count(*) from batches where state = 'open'")
         .await?;
     ensure!(
         still_open == i64::try_from(open)?,
         "{still_open} of {open} batches are open"
     );
-    let these = format!("from messages where provider_message_id like '%-{label}-%'");
-    let first = database
-        .time(&format!("select min(received_at) {these}"))
-        .await?;
-    let last = database
-        .time(&format!("select max(received_at) {these}"))
-        .await?;
     Ok(Step {
         open,
         gateway_mib: resident_mib(millrace.gateway.id())?,
         worker_mib: resident_mib(millrace.workers[0].id())?,
-        microseconds: (last - first).as_seconds_f64() * 1e6 / (further - 1) as f64,
+        microseconds,
     })
+}
+
+/// The time for one more message, in microseconds: of many, spread over all open batches, from the
+/// first stored to the last.
+async fn one_more_message(
+    bench: &Bench,
+    millrace: &Millrace,
+    open: usize,
+    round: usize,
+) -> anyhow::Result<f64> {
+    let further = bench.scale.further_messages;
+    let label = format!("further-{open}-{round}");
+    let contacts = (0..further).map(|number| number * open / further);
+    let messages = contacts
+        .enumerate()
+        .map(|(number, contact)| (contact, format!("{label}-{number}")));
+    send(bench, millrace, messages).await?;
+    let these = format!("from messages where provider_message_id like '%-{label}-%'");
+    let time = async |which| {
+        let question = format!("select {which}(received_at) {these}");
+        millrace.database.time(&question).await
+    };
+    let took = time("max").await? - time("min").await?;
+    Ok(took.as_seconds_f64() * 1e6 / (further - 1) as f64)
 }
 
 /// Sends messages of these contacts through the gateway, and waits until they are stored.
@@ -143,17 +159,16 @@ fn tell(steps: &[Step], findings: &mut Findings) {
         .rows
         .push(Row::at_most(6, &what, memory, RATIO, 1.2));
     let what = format!("time for one more message, {to} open batches to {from}");
-    let time = growth(|step| step.microseconds);
+    let time = growth(|step| median(&step.microseconds));
     findings.rows.push(Row::at_most(6, &what, time, RATIO, 1.5));
     for step in steps {
         let open = step.open;
-        for (what, unit, value) in [
-            ("memory of the gateway", "MiB", step.gateway_mib),
-            ("memory of the worker", "MiB", step.worker_mib),
-            ("time for one more message", "µs", step.microseconds),
-        ] {
+        let mut figure = |what: &str, unit, values: &[f64]| {
             let what = format!("{open} open batches: {what}");
-            findings.figures.push(Figure::new(6, &what, unit, &[value]));
-        }
+            findings.figures.push(Figure::new(6, &what, unit, values));
+        };
+        figure("memory of the gateway", "MiB", &[step.gateway_mib]);
+        figure("memory of the worker", "MiB", &[step.worker_mib]);
+        figure("time for one more message", "µs", &step.microseconds);
     }
 }

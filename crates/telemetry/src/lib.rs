@@ -15,10 +15,11 @@ use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use prometheus::Registry;
 use tracing::Level;
-use tracing_subscriber::filter::filter_fn;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::{Targets, filter_fn};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Layer as _, fmt};
+use tracing_subscriber::{Layer as _, fmt};
 
 pub use healthcheck::healthcheck;
 pub use operations::ServeError;
@@ -123,13 +124,13 @@ pub fn init(service: &'static str, settings: &Settings) -> Result<Telemetry, Tel
     opentelemetry::global::set_meter_provider(meters);
 
     let filter = settings.log_filter.as_deref().unwrap_or(USUAL_FILTER);
-    let filter = EnvFilter::try_new(filter)?;
+    let filter: Targets = filter.parse()?;
     // Colours are for people, not for files.
     let ansi = std::io::stdout().is_terminal();
     let logs = if settings.log_json {
-        fmt::layer().json().boxed()
+        fmt::layer().json().with_filter(filter).boxed()
     } else {
-        fmt::layer().with_ansi(ansi).boxed()
+        fmt::layer().with_ansi(ansi).with_filter(filter).boxed()
     };
     // What a span costs each time it is entered or left is paid only for what somebody reads: nobody asks
     // OpenTelemetry for the current context, it is taken from the span.
@@ -139,13 +140,17 @@ pub fn init(service: &'static str, settings: &Settings) -> Result<Telemetry, Tel
         .with_tracked_inactivity(false)
         .with_threads(false)
         .with_location(false)
-        // Log lines are noted on spans only where they tell more than the span itself, and only when somebody
-        // gets to see them: each costs as much as the span.
-        .with_filter(filter_fn(move |metadata| {
-            metadata.is_span() || (sent && *metadata.level() <= Level::WARN)
-        }));
+        // Whatever the logs show: a trace goes on through messages. Log lines are noted on spans only where
+        // they tell more than the span itself, and only when somebody gets to see them: each costs as much
+        // as the span. lapin's one span would last as long as its connection.
+        .with_filter(
+            filter_fn(move |metadata| {
+                !metadata.target().starts_with("lapin")
+                    && (metadata.is_span() || (sent && *metadata.level() <= Level::WARN))
+            })
+            .with_max_level_hint(LevelFilter::DEBUG),
+        );
     tracing_subscriber::registry()
-        .with(filter)
         .with(logs)
         .with(traces)
         .try_init()?;

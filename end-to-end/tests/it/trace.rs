@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 on_sqlite!(
     the_trace_of_a_deal_leads_to_its_news,
     the_trace_of_a_client_leads_to_the_news,
+    a_trace_goes_on_where_only_errors_are_logged,
     the_trace_of_a_message_leads_to_its_reply,
 );
 
@@ -30,6 +31,21 @@ async fn the_trace_of_a_deal_leads_to_its_news(world: World) {
 async fn the_trace_of_a_client_leads_to_the_news(world: World) {
     world.start_gateway().await;
     world.start_workers("research,completion").await;
+    news_belongs_to_the_trace_of_the_client(&world).await;
+}
+
+async fn a_trace_goes_on_where_only_errors_are_logged(mut world: World) {
+    // Besides what the programs say once they have started, which is waited for.
+    world.set(
+        "RUST_LOG",
+        "error,millrace_gateway=info,millrace_worker=info",
+    );
+    let _gateway = world.spawn_gateway().await;
+    let _worker = world.spawn_worker("research,completion").await;
+    news_belongs_to_the_trace_of_the_client(&world).await;
+}
+
+async fn news_belongs_to_the_trace_of_the_client(world: &World) {
     let body = json!({"companyId": "c1", "company": {"name": "Bolt Works"}});
     let traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     let request = world
@@ -40,7 +56,7 @@ async fn the_trace_of_a_client_leads_to_the_news(world: World) {
     let answer = world.ask(request).await;
     let job = answer.body["job_id"].as_str().unwrap();
     world.until_job(job, State::Documented).await;
-    let news = until_waiting(&world, "notification.delivery").await;
+    let news = until_waiting(world, "notification.delivery").await;
     let last = news["traceparent"].as_str().unwrap();
     assert_eq!(trace_id(last), "4bf92f3577b34da6a3ce929d0e0e4736");
 }
