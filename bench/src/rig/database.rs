@@ -51,16 +51,32 @@ impl Database {
         folder: &Path,
         postgres_port: u16,
     ) -> anyhow::Result<Self> {
+        Self::remove(kind, name, folder, postgres_port).await?;
+        if kind == Kind::Postgres {
+            let server = connect(&postgres_url(postgres_port, "postgres")).await?;
+            for statement in [
+                format!("create database {name}"),
+                "create extension if not exists pg_stat_statements".to_owned(),
+            ] {
+                server.execute_unprepared(&statement).await?;
+            }
+            server.close().await?;
+        }
+        Self::open(kind, name, folder, postgres_port).await
+    }
+
+    /// Removes a database and all it holds; nothing when there is none.
+    pub(crate) async fn remove(
+        kind: Kind,
+        name: &str,
+        folder: &Path,
+        postgres_port: u16,
+    ) -> anyhow::Result<()> {
         match kind {
             Kind::Postgres => {
                 let server = connect(&postgres_url(postgres_port, "postgres")).await?;
-                for statement in [
-                    format!("drop database if exists {name} with (force)"),
-                    format!("create database {name}"),
-                    "create extension if not exists pg_stat_statements".to_owned(),
-                ] {
-                    server.execute_unprepared(&statement).await?;
-                }
+                let drop = format!("drop database if exists {name} with (force)");
+                server.execute_unprepared(&drop).await?;
                 server.close().await?;
             }
             Kind::Sqlite => {
@@ -70,7 +86,7 @@ impl Database {
                 }
             }
         }
-        Self::open(kind, name, folder, postgres_port).await
+        Ok(())
     }
 
     /// A database that is there.

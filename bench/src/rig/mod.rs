@@ -67,6 +67,11 @@ impl Bench {
         Database::open(kind, name, &self.options.folder, self.options.database_port).await
     }
 
+    /// Gives the disk back that a round's database takes.
+    pub(crate) async fn remove_database(&self, kind: Kind, name: &str) -> anyhow::Result<()> {
+        Database::remove(kind, name, &self.options.folder, self.options.database_port).await
+    }
+
     /// Where the output of a program goes.
     pub(crate) fn log(&self, name: &str) -> PathBuf {
         self.options.folder.join("logs").join(format!("{name}.log"))

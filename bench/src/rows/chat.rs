@@ -36,6 +36,9 @@ const CONTACTS_AT_ONCE: usize = 100;
 /// Tells what belongs to a round's contacts from what was in the tables before, by an index.
 const OF_THIS_ROUND: &str = "contact_id >= 'contact-' and contact_id < 'contact.'";
 
+/// The database of a round, which stays when the round has ended.
+pub(super) const DATABASE: &str = "bench_chat";
+
 /// How long a round may take.
 const PATIENCE: Duration = Duration::from_secs(600);
 

@@ -111,6 +111,7 @@ async fn table_rows(bench: &Bench, growth: &mut Growth) -> anyhow::Result<()> {
         growth
             .plans
             .extend(plans::look(bench, kind, &statements).await?);
+        bench.remove_database(kind, chat::DATABASE).await?;
     }
     Ok(())
 }

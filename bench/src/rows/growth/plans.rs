@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use sea_orm::{ConnectionTrait as _, DbBackend, Statement, TransactionTrait as _};
 use serde::Serialize;
 
+use super::super::chat;
 use crate::rig::Bench;
 use crate::rig::database::{Database, Kind};
 
@@ -27,7 +28,7 @@ pub(super) async fn look(
     kind: Kind,
     statements: &[String],
 ) -> anyhow::Result<Vec<Plan>> {
-    let database = bench.existing_database(kind, "bench_chat").await?;
+    let database = bench.existing_database(kind, chat::DATABASE).await?;
     let mut plans = Vec::new();
     let hot = statements.iter().filter(|statement| is_hot(statement));
     for statement in hot.take(DEAREST) {
