@@ -50,7 +50,7 @@ impl<T: Clone, R> GroupCommit<T, R> {
             // Another one did not fit, or whoever did the work has died of it.
             Some(Err(_)) | None => {}
         }
-        let mut answers = work(vec![item]).await?;
+        let mut answers = Box::pin(work(vec![item])).await?;
         let missing = || DbErr::Custom("a group of one has no answer".to_owned());
         Ok(answers.pop().ok_or_else(missing)?)
     }
@@ -94,8 +94,10 @@ impl<T: Clone, R> GroupCommit<T, R> {
             .into_iter()
             .map(|member| (member.item, member.answer))
             .unzip();
+        // In a place of its own: all who wait are as large as this, and one of them does the work.
+        let results = Box::pin(work(items)).await;
         // Who no longer listens has been given up; its message comes again.
-        match work(items).await {
+        match results {
             Ok(results) => {
                 for (answer, result) in answers.into_iter().zip(results) {
                     let _ = answer.send(Ok(result));

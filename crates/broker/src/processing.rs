@@ -111,20 +111,17 @@ impl<H: Handler> Worker<H> {
     }
 
     async fn carry_out(
-        self: &Arc<Self>,
+        &self,
         delivery: &Delivery,
         decoded: Result<Envelope, messages::DecodeError>,
         attempt: Attempt,
         channel: &Channel,
     ) -> Outcome {
         let (verdict, event) = match decoded {
-            Ok(event) => {
-                let event = Arc::new(event);
-                (
-                    self.handle_until_available(&event, attempt, channel).await,
-                    Some(event),
-                )
-            }
+            Ok(event) => (
+                self.handle_until_available(&event, attempt, channel).await,
+                Some(event),
+            ),
             Err(error) => (
                 Some(Verdict::Poison(Failure::new("unreadable", chain(&error)))),
                 None,
@@ -135,7 +132,7 @@ impl<H: Handler> Worker<H> {
         };
         let original = Original {
             body: &delivery.data,
-            event: event.as_deref(),
+            event: event.as_ref(),
         };
         let (messages, outcome) = match self.plan(verdict, event.as_ref(), attempt, &original).await
         {
@@ -163,8 +160,8 @@ impl<H: Handler> Worker<H> {
     /// Calls the handler; while our database is away, again and again. `None` means that we stop,
     /// or that the delivery is no longer ours.
     async fn handle_until_available(
-        self: &Arc<Self>,
-        event: &Arc<Envelope>,
+        &self,
+        event: &Envelope,
         attempt: Attempt,
         channel: &Channel,
     ) -> Option<Verdict> {
@@ -193,9 +190,8 @@ impl<H: Handler> Worker<H> {
     }
 
     /// One call of the handler. A panic or a hang counts as a failed attempt.
-    async fn handle_once(self: &Arc<Self>, event: &Arc<Envelope>, attempt: Attempt) -> Verdict {
-        let (worker, event) = (self.clone(), event.clone());
-        let call = async move { worker.handler.handle(&event, attempt).await };
+    async fn handle_once(&self, event: &Envelope, attempt: Attempt) -> Verdict {
+        let call = self.handler.handle(event, attempt);
         guarded(self.settings.handler_deadline, call)
             .await
             .unwrap_or_else(|error| Verdict::RetryLater {
@@ -206,9 +202,9 @@ impl<H: Handler> Worker<H> {
 
     /// What has to be published before the ack, and how the attempt is counted.
     async fn plan(
-        self: &Arc<Self>,
+        &self,
         verdict: Verdict,
-        event: Option<&Arc<Envelope>>,
+        event: Option<&Envelope>,
         attempt: Attempt,
         original: &Original<'_>,
     ) -> Result<(Vec<Outgoing>, Outcome), Unavailable> {
@@ -256,9 +252,9 @@ impl<H: Handler> Worker<H> {
 
     /// Lets the handler mark its row failed, until the database takes it, and parks the message.
     async fn park(
-        self: &Arc<Self>,
+        &self,
         failure: Failure,
-        event: Option<&Arc<Envelope>>,
+        event: Option<&Envelope>,
         attempt: Attempt,
         original: &Original<'_>,
     ) -> Result<(Vec<Outgoing>, Outcome), Unavailable> {
@@ -276,14 +272,13 @@ impl<H: Handler> Worker<H> {
     /// The follow-ups of giving up. A handler that panics here has none: better parked without
     /// them than kept out of the parking lot, in the place of another message, for ever.
     async fn give_up_until_available(
-        self: &Arc<Self>,
-        event: &Arc<Envelope>,
+        &self,
+        event: &Envelope,
         failure: &Failure,
     ) -> Result<Vec<Outgoing>, Unavailable> {
         let mut backoff = Backoff::default();
         loop {
-            let (worker, event, failure) = (self.clone(), event.clone(), failure.clone());
-            let call = async move { worker.handler.give_up(&event, &failure).await };
+            let call = self.handler.give_up(event, failure);
             let unavailable = match guarded(self.settings.handler_deadline, call).await {
                 Ok(Ok(follow_ups)) => return Ok(follow_ups),
                 Ok(Err(unavailable)) => unavailable,
