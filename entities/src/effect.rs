@@ -7,9 +7,14 @@
 use std::collections::{BTreeSet, HashSet};
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ActiveValue::Set, entity::prelude::*, sea_query::OnConflict};
+use sea_orm::{
+    ActiveValue::Set,
+    ExprTrait,
+    entity::prelude::*,
+    sea_query::{OnConflict, Query},
+};
 
-use crate::write::{in_statements, insert_if_absent, won};
+use crate::write::{brought, in_statements, insert_if_absent, won};
 
 /// One outward effect.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -153,6 +158,32 @@ pub async fn finish<C: ConnectionTrait>(
         .filter(Column::Key.eq(key))
         .filter(Column::State.eq(State::Started));
     won(db, update).await
+}
+
+/// [`finish`] of several calls at once, each with what came of it; how many were not done already.
+///
+/// # Errors
+///
+/// Any database error; see [`crate::is_transient`].
+pub async fn finish_all<C: ConnectionTrait>(
+    db: &C,
+    results: impl IntoIterator<Item = (String, Json)>,
+    now: DateTime<Utc>,
+) -> Result<u64, DbErr> {
+    let mut finished = 0;
+    for results in in_statements(results) {
+        let update = Query::update()
+            .table(Entity)
+            .value(Column::State, State::Done)
+            .value(Column::Result, Expr::col(("done", "column2")))
+            .value(Column::FinishedAt, now)
+            .from(brought(results, "done"))
+            .and_where(Expr::col((Entity, Column::Key)).equals(("done", "column1")))
+            .and_where(Expr::col((Entity, Column::State)).eq(State::Started))
+            .to_owned();
+        finished += db.execute(&update).await?.rows_affected();
+    }
+    Ok(finished)
 }
 
 /// Takes back a start whose call certainly did not happen, so that it can be started again.

@@ -2,8 +2,10 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ActiveValue::Set, Condition, QueryOrder, QuerySelect, QueryTrait, entity::prelude::*,
-    sea_query::OnConflict,
+    ActiveValue::Set,
+    Condition, FromQueryResult as _, QueryOrder, QuerySelect, QueryTrait,
+    entity::prelude::*,
+    sea_query::{Asterisk, OnConflict, Query, SelectStatement, UnionType},
 };
 
 use crate::{
@@ -217,8 +219,13 @@ pub async fn of_batches<C: ConnectionTrait>(
         let of_some = Entity::find().filter(Column::BatchId.is_in(batches));
         messages.extend(of_some.all(db).await?);
     }
-    messages.sort_by_key(|message| (message.sent_at, message.received_at, message.sequence));
+    messages.sort_by_key(in_time);
     Ok(messages)
+}
+
+/// The order in which messages were sent; those of the same time, in which they came.
+fn in_time(message: &Model) -> (DateTime<Utc>, DateTime<Utc>, Option<i32>) {
+    (message.sent_at, message.received_at, message.sequence)
 }
 
 /// Whether a message of the contact with the provider's id is stored.
@@ -240,35 +247,70 @@ pub async fn is_stored<C: ConnectionTrait>(
     Ok(stored.is_some())
 }
 
-/// What was said before this batch: the newest `limit` messages of the contact's earlier batches
-/// and of no batch (our own among them), oldest first. Messages without a batch that were sent
-/// after this one closed are left out, but for our own: a reply that was sent late is an answer all
-/// the same.
+/// What was said before each of these batches, in their order: the newest `limit` messages of the
+/// contact's earlier batches and of no batch (our own among them), oldest first. Messages without a
+/// batch that were sent after this one closed are left out, but for our own: a reply that was sent late
+/// is an answer all the same.
 ///
 /// # Errors
 ///
 /// Any database error; see [`crate::is_transient`].
-pub async fn history<C: ConnectionTrait>(
+pub async fn histories<C: ConnectionTrait>(
     db: &C,
-    contact: &ContactId,
-    before: &batch::Model,
+    batches: &[batch::Model],
     limit: u64,
-) -> Result<Vec<Model>, DbErr> {
+) -> Result<Vec<Vec<Model>>, DbErr> {
+    /// The number of its batch, among those that are asked for.
+    const PLACE: &str = "place";
+    /// Each batch is a question of its own in the statement, which is planned and kept as a whole.
+    const AT_ONCE: usize = 16;
+    let mut histories = Vec::with_capacity(batches.len());
+    for batches in batches.chunks(AT_ONCE).flat_map(in_statements) {
+        let first = histories.len();
+        let mut questions = (0_i32..).zip(&batches).map(|(place, batch)| {
+            Query::select()
+                .expr_as(Expr::val(place), PLACE)
+                .column(Asterisk)
+                .from_subquery(said_before(batch, limit), "history")
+                .to_owned()
+        });
+        let Some(mut question) = questions.next() else {
+            continue;
+        };
+        question.unions(questions.map(|question| (UnionType::All, question)));
+        histories.resize(first + batches.len(), Vec::new());
+        for row in db.query_all(&question).await? {
+            let place: i32 = row.try_get_by(PLACE)?;
+            let history = usize::try_from(place)
+                .ok()
+                .and_then(|place| histories.get_mut(first + place));
+            if let Some(history) = history {
+                history.push(Model::from_query_result(&row, "")?);
+            }
+        }
+    }
+    for messages in &mut histories {
+        messages.sort_by_key(in_time);
+    }
+    Ok(histories)
+}
+
+fn said_before(batch: &batch::Model, limit: u64) -> SelectStatement {
     let earlier_batches = batch::Entity::find()
         .select_only()
         .column(batch::Column::Id)
-        .filter(batch::Column::ContactId.eq(contact.clone()))
-        .filter(batch::Column::OpenedAt.lt(before.opened_at))
+        .filter(batch::Column::ContactId.eq(batch.contact_id.clone()))
+        .filter(batch::Column::OpenedAt.lt(batch.opened_at))
         .into_query();
     let mut unbatched = Condition::all().add(Column::BatchId.is_null());
-    if let Some(closed_at) = before.closed_at {
+    if let Some(closed_at) = batch.closed_at {
         let said_before = Condition::any()
             .add(Column::Author.eq(Author::Assistant))
             .add(Column::SentAt.lte(closed_at));
         unbatched = unbatched.add(said_before);
     }
-    let mut messages = Entity::find()
-        .filter(Column::ContactId.eq(contact.clone()))
+    Entity::find()
+        .filter(Column::ContactId.eq(batch.contact_id.clone()))
         .filter(
             Condition::any()
                 .add(Column::BatchId.in_subquery(earlier_batches))
@@ -278,10 +320,7 @@ pub async fn history<C: ConnectionTrait>(
         .order_by_desc(Column::ReceivedAt)
         .order_by_desc(Column::Sequence)
         .limit(limit)
-        .all(db)
-        .await?;
-    messages.reverse();
-    Ok(messages)
+        .into_query()
 }
 
 /// Whether a person of the business has written to the contact after `at` (by the time the

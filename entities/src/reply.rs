@@ -4,12 +4,15 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ActiveValue::Set, QuerySelect, QueryTrait, entity::prelude::*, sea_query::OnConflict,
+    ActiveValue::Set,
+    ExprTrait, QuerySelect, QueryTrait,
+    entity::prelude::*,
+    sea_query::{OnConflict, Query},
 };
 
 use crate::{
     BatchId, batch,
-    write::{any_of, in_statements, won},
+    write::{any_of, brought, in_statements},
 };
 
 /// The reply to one batch.
@@ -184,28 +187,48 @@ pub async fn exists_for_newer<C: ConnectionTrait>(
     Ok(found.is_some())
 }
 
-/// Notes that the reply was sent. `false` when that was noted before (the first note stays) or
-/// there is no reply.
+/// A reply that has reached the contact.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SentReply {
+    /// The batch it answers.
+    pub batch_id: BatchId,
+    /// HighLevel's id of the message.
+    pub provider_message_id: String,
+    /// The conversation it was sent in.
+    pub conversation_id: Option<String>,
+}
+
+/// Notes that these replies were sent; how many of them there are of which that was not noted before
+/// (the first note stays).
 ///
 /// # Errors
 ///
 /// Any database error; see [`crate::is_transient`].
-pub async fn mark_sent<C: ConnectionTrait>(
+pub async fn mark_all_sent<C: ConnectionTrait>(
     db: &C,
-    batch: BatchId,
-    provider_message_id: Option<&str>,
-    conversation_id: Option<&str>,
+    sent: impl IntoIterator<Item = SentReply>,
     now: DateTime<Utc>,
-) -> Result<bool, DbErr> {
-    let sent = ActiveModel {
-        sent_at: Set(Some(now)),
-        provider_message_id: Set(provider_message_id.map(str::to_owned)),
-        conversation_id: Set(conversation_id.map(str::to_owned)),
-        ..Default::default()
-    };
-    let update = Entity::update_many()
-        .set(sent)
-        .filter(Column::BatchId.eq(batch))
-        .filter(Column::SentAt.is_null());
-    won(db, update).await
+) -> Result<u64, DbErr> {
+    let rows = sent.into_iter().map(|sent| {
+        let SentReply {
+            batch_id,
+            provider_message_id,
+            conversation_id,
+        } = sent;
+        (batch_id, provider_message_id, conversation_id)
+    });
+    let mut marked = 0;
+    for rows in in_statements(rows) {
+        let update = Query::update()
+            .table(Entity)
+            .value(Column::SentAt, now)
+            .value(Column::ProviderMessageId, Expr::col(("sent", "column2")))
+            .value(Column::ConversationId, Expr::col(("sent", "column3")))
+            .from(brought(rows, "sent"))
+            .and_where(Expr::col((Entity, Column::BatchId)).equals(("sent", "column1")))
+            .and_where(Expr::col((Entity, Column::SentAt)).is_null())
+            .to_owned();
+        marked += db.execute(&update).await?.rows_affected();
+    }
+    Ok(marked)
 }

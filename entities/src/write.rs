@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use sea_orm::{
     ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, Insert, UpdateMany,
-    sea_query::OnConflict,
+    sea_query::{IntoIden as _, IntoValueTuple, OnConflict, TableRef},
 };
 
 /// Inserts the row unless a row with the same unique key exists; says whether it was inserted.
@@ -45,6 +45,16 @@ pub(crate) fn in_statements<T>(rows: impl IntoIterator<Item = T>) -> Vec<Vec<T>>
         }
     }
     statements
+}
+
+/// Rows that a statement brings with it, to read from like from a table of this name. Both databases call its
+/// columns `column1`, `column2` and so on.
+pub(crate) fn brought<T: IntoValueTuple>(
+    rows: impl IntoIterator<Item = T>,
+    name: &'static str,
+) -> TableRef {
+    let rows = rows.into_iter().map(T::into_value_tuple).collect();
+    TableRef::ValuesList(rows, name.into_iden())
 }
 
 /// The keys for a list of which a row has to match one, in one of few lengths: the last is repeated.

@@ -15,6 +15,7 @@ on_both_databases!(
     of_many_who_record_an_event_at_once_one_is_first,
     of_several_events_at_once_each_is_new_once,
     of_several_effects_at_once_each_is_fresh_once,
+    several_effects_are_finished_at_once_each_with_its_own_result,
     an_effect_is_fresh_once_then_started_then_done,
     an_effect_that_did_not_happen_can_be_started_again,
     only_the_start_that_is_meant_is_taken_back,
@@ -74,6 +75,40 @@ async fn of_several_effects_at_once_each_is_fresh_once(fresh: Fresh) {
         effect::Start::Started { since: at(2) },
     ];
     assert_eq!(starts, expected);
+}
+
+async fn several_effects_are_finished_at_once_each_with_its_own_result(fresh: Fresh) {
+    let db = fresh.migrated().await;
+    let keys: Vec<String> = (0..6).map(|number| format!("effect {number}")).collect();
+    effect::start_all(&db, &keys, at(0)).await.unwrap();
+    let result = |number: usize| json!({ "id": format!("message {number}") });
+    effect::finish(&db, &keys[5], json!("before"), at(1))
+        .await
+        .unwrap();
+
+    let mut results: Vec<_> = keys
+        .iter()
+        .enumerate()
+        .map(|(number, key)| (key.clone(), result(number)))
+        .collect();
+    results.push(("never started".to_owned(), json!({})));
+    let finished = effect::finish_all(&db, results, at(2)).await.unwrap();
+
+    assert_eq!(finished, 5);
+    for (number, key) in keys.iter().enumerate() {
+        let row = effect::find(&db, key).await.unwrap().unwrap();
+        let (expected, finished_at) = match number {
+            5 => (json!("before"), at(1)),
+            _ => (result(number), at(2)),
+        };
+        assert_eq!(row.state, effect::State::Done);
+        assert_eq!(
+            (row.result, row.finished_at),
+            (Some(expected), Some(finished_at))
+        );
+    }
+    let never = effect::find(&db, "never started").await.unwrap();
+    assert_eq!(never, None);
 }
 
 async fn of_many_who_record_an_event_at_once_one_is_first(fresh: Fresh) {

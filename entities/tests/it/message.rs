@@ -13,6 +13,7 @@ on_both_databases!(
     a_batch_is_read_in_the_order_the_contact_sent_it,
     the_history_ends_where_the_batch_begins,
     the_history_holds_the_newest,
+    of_several_batches_each_has_its_own_history,
     only_a_person_writing_later_counts_as_an_answer_by_hand,
 );
 
@@ -97,10 +98,10 @@ async fn the_history_ends_where_the_batch_begins(fresh: Fresh) {
     receive(&db, &ContactId::from("bob"), "somebody else", 50).await;
 
     let batch = batch(&db, id).await;
-    let history = message::history(&db, &ada(), &batch, 10).await.unwrap();
+    let history = message::histories(&db, &[batch], 10).await.unwrap();
 
     assert_eq!(
-        events(&history),
+        events(&history[0]),
         [
             "earlier batch",
             "our reply",
@@ -120,11 +121,42 @@ async fn the_history_holds_the_newest(fresh: Fresh) {
     }
     let id = closed_batch(&db, &ada(), "this batch", 100).await;
 
-    let history = message::history(&db, &ada(), &batch(&db, id).await, 3)
+    let history = message::histories(&db, &[batch(&db, id).await], 3)
         .await
         .unwrap();
 
-    assert_eq!(events(&history), ["2", "3", "4"]);
+    assert_eq!(events(&history[0]), ["2", "3", "4"]);
+}
+
+async fn of_several_batches_each_has_its_own_history(fresh: Fresh) {
+    let db = fresh.migrated().await;
+    let mut batches = Vec::new();
+    // More than one statement takes, of which some say nothing.
+    for number in 0..23 {
+        let contact = ContactId(format!("contact {number}"));
+        if number % 5 > 0 {
+            let said = outbound(&format!("said to {number}"), Author::Person, 0);
+            message::store_without_batch(&db, &contact, said, at(1))
+                .await
+                .unwrap();
+        }
+        let id = closed_batch(&db, &contact, &format!("message {number}"), 10).await;
+        batches.push(batch(&db, id).await);
+    }
+    // The later batch of a contact has the earlier one's messages before it.
+    let id = closed_batch(&db, &batches[1].contact_id, "later", 100).await;
+    batches.push(batch(&db, id).await);
+
+    let histories = message::histories(&db, &batches, 10).await.unwrap();
+
+    assert_eq!(histories.len(), 24);
+    for (number, history) in histories[..23].iter().enumerate() {
+        let said = format!("said to {number}");
+        let expected: &[&str] = if number % 5 > 0 { &[&said] } else { &[] };
+        assert_eq!(events(history), expected);
+    }
+    assert_eq!(events(&histories[23]), ["said to 1", "message 1"]);
+    assert!(message::histories(&db, &[], 10).await.unwrap().is_empty());
 }
 
 async fn only_a_person_writing_later_counts_as_an_answer_by_hand(fresh: Fresh) {

@@ -49,19 +49,34 @@ async fn the_first_reply_to_a_batch_stays(fresh: Fresh) {
 async fn sending_is_noted_once(fresh: Fresh) {
     let db = fresh.migrated().await;
     let batch = closed_batch(&db, &ada(), "event", 0).await;
-    let mark_sent = async |message, seconds| {
-        reply::mark_sent(&db, batch, Some(message), Some("conversation"), at(seconds))
+    let other = closed_batch(&db, &ContactId::from("bob"), "event 2", 0).await;
+    let sent = |batch_id, message: &str| reply::SentReply {
+        batch_id,
+        provider_message_id: message.to_owned(),
+        conversation_id: (batch_id == batch).then(|| "conversation".to_owned()),
+    };
+    let mark = async |sent: &[reply::SentReply], seconds| {
+        reply::mark_all_sent(&db, sent.to_vec(), at(seconds))
             .await
             .unwrap()
     };
 
-    assert!(!mark_sent("too early", 41).await, "there is no reply yet");
-    reply::store(&db, saying(batch, "Tuesday works."))
-        .await
-        .unwrap();
-    assert!(mark_sent("message", 42).await);
-    assert!(!mark_sent("another message", 43).await);
+    let too_early = mark(&[sent(batch, "too early")], 41).await;
+    assert_eq!(too_early, 0, "there is no reply yet");
+    for batch in [batch, other] {
+        reply::store(&db, saying(batch, "Tuesday works."))
+            .await
+            .unwrap();
+    }
+    assert_eq!(mark(&[sent(batch, "message")], 42).await, 1);
+    let both = [sent(batch, "another message"), sent(other, "bob's message")];
+    assert_eq!(mark(&both, 43).await, 1);
+    assert_eq!(mark(&[], 44).await, 0);
 
+    let row = reply::find(&db, other).await.unwrap().unwrap();
+    assert_eq!(row.sent_at, Some(at(43)));
+    assert_eq!(row.provider_message_id.as_deref(), Some("bob's message"));
+    assert_eq!(row.conversation_id, None);
     let row = reply::find(&db, batch).await.unwrap().unwrap();
     assert_eq!(row.sent_at, Some(at(42)));
     assert_eq!(row.provider_message_id.as_deref(), Some("message"));

@@ -95,7 +95,10 @@ impl Reply {
         };
         let oldest = unanswered.first().unwrap_or(batch);
         let limit = self.settings.history_messages;
-        let history = message::history(&self.db, &batch.contact_id, oldest, limit).await?;
+        let read = |group: Vec<batch::Model>| async move {
+            message::histories(&self.db, &group, limit).await
+        };
+        let history = self.groups.histories.join(oldest.clone(), read).await?;
         let ids = unanswered.iter().map(|batch| batch.id);
         let messages = match unanswered.is_empty() {
             true => briefing.messages.clone(),

@@ -25,7 +25,7 @@ use clients::Provider;
 use clients::highlevel::Channel;
 use entities::batch::{self, Outcome, State};
 use entities::reply::{self, NewReply};
-use entities::{BatchId, ContactId, contact, effect};
+use entities::{BatchId, ContactId, contact, effect, message};
 use messages::{BatchClosed, Envelope};
 use sea_orm::DatabaseConnection;
 use tracing::warn;
@@ -91,6 +91,7 @@ pub(crate) struct Reply {
 #[derive(Default)]
 pub(crate) struct Groups {
     briefing: GroupCommit<BatchId, Option<Briefing>>,
+    histories: GroupCommit<batch::Model, Vec<message::Model>>,
     storing: GroupCommit<NewReply, reply::Model>,
     claiming: GroupCommit<Claiming, Claim>,
     recording: GroupCommit<Sent, bool>,

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use broker::Verdict;
 use clients::highlevel::SentMessage;
 use entities::message::{self, Author, Direction, NewMessage};
-use entities::{BatchId, batch, contact, effect, reply};
+use entities::reply::{self, SentReply};
+use entities::{BatchId, batch, contact, effect};
 use sea_orm::{DatabaseConnection, DbErr};
 use serde_json::json;
 
@@ -54,6 +55,8 @@ async fn record(db: &DatabaseConnection, group: Vec<Sent>) -> Result<Vec<bool>, 
     // One that was deleted on request, meanwhile: its text must not be written down again.
     let there = batch::find_all(&tx, group.iter().map(|sent| sent.batch.id)).await?;
     let there: BTreeSet<BatchId> = there.iter().map(|batch| batch.id).collect();
+    let mut results = Vec::with_capacity(group.len());
+    let mut sent = Vec::with_capacity(group.len());
     let mut messages = Vec::with_capacity(group.len());
     for Sent {
         batch,
@@ -66,9 +69,12 @@ async fn record(db: &DatabaseConnection, group: Vec<Sent>) -> Result<Vec<bool>, 
         }
         let result =
             json!({"message_id": message.message_id, "conversation_id": message.conversation_id});
-        effect::finish(&tx, &effect_key(batch.id), result, now).await?;
-        let conversation = message.conversation_id.as_deref();
-        reply::mark_sent(&tx, batch.id, Some(&message.message_id), conversation, now).await?;
+        results.push((effect_key(batch.id), result));
+        sent.push(SentReply {
+            batch_id: batch.id,
+            provider_message_id: message.message_id.clone(),
+            conversation_id: message.conversation_id.clone(),
+        });
         let message = NewMessage {
             event_id: format!("reply:{}", batch.id),
             direction: Direction::Outbound,
@@ -83,6 +89,8 @@ async fn record(db: &DatabaseConnection, group: Vec<Sent>) -> Result<Vec<bool>, 
         };
         messages.push((batch.contact_id.clone(), message));
     }
+    effect::finish_all(&tx, results, now).await?;
+    reply::mark_all_sent(&tx, sent, now).await?;
     message::store_all_without_batch(&tx, messages, now).await?;
     let there: Vec<BatchId> = there.into_iter().collect();
     batch::finish_all_sent(&tx, &there, now).await?;
