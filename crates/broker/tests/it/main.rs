@@ -7,6 +7,7 @@
     reason = "helpers of tests are tests too"
 )]
 
+mod acks;
 mod dead_letters;
 mod expiry;
 mod isolation;
