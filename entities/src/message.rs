@@ -156,7 +156,7 @@ pub(crate) fn row(
     now: DateTime<Utc>,
 ) -> ActiveModel {
     ActiveModel {
-        id: Set(MessageId::random()),
+        id: Set(MessageId::new(now)),
         event_id: Set(message.event_id),
         contact_id: Set(contact.clone()),
         batch_id: Set(place.map(|(batch, _)| batch)),

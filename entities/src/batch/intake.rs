@@ -161,7 +161,7 @@ async fn raise<'a, C: ConnectionTrait>(
     let rows = raises.iter().map(|(contact, raise)| {
         let last = opened.get(*contact).map(|opened| opened.last);
         ActiveModel {
-            id: Set(BatchId::random()),
+            id: Set(BatchId::new(now)),
             contact_id: Set((*contact).clone()),
             location_id: Set(raise.latest.location_id.clone()),
             state: Set(State::Open),

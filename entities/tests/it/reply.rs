@@ -86,7 +86,7 @@ async fn sending_is_noted_once(fresh: Fresh) {
 async fn a_reply_needs_its_batch(fresh: Fresh) {
     let db = fresh.migrated().await;
 
-    let error = reply::store(&db, saying(BatchId::random(), "Hello?"))
+    let error = reply::store(&db, saying(BatchId::new(at(0)), "Hello?"))
         .await
         .unwrap_err();
 

@@ -127,7 +127,7 @@ mod tests {
     fn message(minute: i64, author: Author, text: &str) -> Model {
         let at = DateTime::<Utc>::UNIX_EPOCH + TimeDelta::minutes(minute);
         Model {
-            id: MessageId::random(),
+            id: MessageId::new(at),
             event_id: format!("e{minute}"),
             contact_id: ContactId("c".to_owned()),
             batch_id: None,
