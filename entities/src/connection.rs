@@ -27,13 +27,27 @@ const LAZY_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 /// connection are told.
 const SQLITE_CONNECTIONS: u32 = 4;
 
+/// How much of the file each connection keeps in memory at most: in KiB where it is negative. By default it
+/// is 2 MiB, less than the inner pages of the indexes of a million messages.
+const SQLITE_CACHE: &str = "-16384";
+
+/// After how many pages of the write-ahead log (of 4 KiB) they are written into the file itself. By default
+/// these are 1000; a page that is written again and again is then written twice each time.
+const SQLITE_CHECKPOINT: &str = "8000";
+
 /// How long a connection may have been idle before it is asked whether it is still there.
 const UNTESTED: Duration = Duration::from_secs(1);
 
-/// What the guarded updates are written for: each looks at the newest row. It is PostgreSQL's default
-/// unless somebody has changed it; said once for each connection instead of in each transaction.
-const READ_COMMITTED: &str =
-    "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED";
+/// What each connection to PostgreSQL is told once.
+///
+/// The guarded updates are written for `READ COMMITTED`: each looks at the newest row. It is PostgreSQL's
+/// default unless somebody has changed it.
+///
+/// `random_page_cost` is 4 by default, which is a disk with an arm, and our statements name rows by their keys:
+/// for some dozens of keys PostgreSQL would read all of a table of some ten thousand rows, and go on so with that
+/// plan while the table grows.
+const SESSION: &str = "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED; \
+                       SET random_page_cost = 1.1";
 
 /// Why there is no connection. No text here contains a password.
 #[derive(Debug, thiserror::Error)]
@@ -222,7 +236,9 @@ impl Server {
                 .busy_timeout(BUSY_TIMEOUT)
                 .foreign_keys(true)
                 .journal_mode(SqliteJournalMode::Wal)
-                .synchronous(SqliteSynchronous::Full);
+                .synchronous(SqliteSynchronous::Full)
+                .pragma("cache_size", SQLITE_CACHE)
+                .pragma("wal_autocheckpoint", SQLITE_CHECKPOINT);
             Ok(Self::Sqlite(Box::new(options)))
         } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
             let options = PgConnectOptions::from_str(url).map_err(|_| ConnectError::Address)?;
@@ -263,7 +279,7 @@ impl Server {
                 })
                 .after_connect(|connection, _| {
                     Box::pin(async move {
-                        connection.execute(READ_COMMITTED).await?;
+                        connection.execute(SESSION).await?;
                         Ok(())
                     })
                 })
