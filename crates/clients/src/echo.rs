@@ -4,7 +4,10 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use reqwest::{Request, header::AUTHORIZATION};
+use reqwest::{
+    Request,
+    header::{AUTHORIZATION, HeaderValue},
+};
 use serde_json::Value;
 
 const MASK: &str = "***";
@@ -18,10 +21,11 @@ const KEY_PREFIXES: [&str; 9] = [
     "sk-", "pat-", "pit-", "whsec_", "ya29.", "eyJ", "Bearer", "xoxb-", "AIza",
 ];
 
-/// What one request held that its error must not.
+/// What one request held that its error must not. Looked at only if there is an error.
 #[derive(Clone, Default)]
 pub(crate) struct Sent {
-    hidden: Vec<String>,
+    authorization: Vec<HeaderValue>,
+    body: Vec<u8>,
 }
 
 impl std::fmt::Debug for Sent {
@@ -31,10 +35,28 @@ impl std::fmt::Debug for Sent {
 }
 
 impl Sent {
-    /// The tokens and passwords in the request's header and the texts in its JSON.
     pub(crate) fn of(request: &Request) -> Self {
+        let authorization = request.headers().get_all(AUTHORIZATION);
+        let body = request.body().and_then(reqwest::Body::as_bytes);
+        Self {
+            authorization: authorization.iter().cloned().collect(),
+            body: body.unwrap_or_default().to_vec(),
+        }
+    }
+
+    /// The message without what was sent.
+    pub(crate) fn masked(&self, message: &str) -> String {
+        self.hidden()
+            .iter()
+            .fold(message.to_owned(), |message, text| {
+                message.replace(text.as_str(), MASK)
+            })
+    }
+
+    /// The tokens and passwords in the request's header and the texts in its JSON.
+    fn hidden(&self) -> Vec<String> {
         let mut hidden = Vec::new();
-        for value in request.headers().get_all(AUTHORIZATION) {
+        for value in &self.authorization {
             let token = value.to_str().ok().and_then(|value| value.split_once(' '));
             let Some((scheme, token)) = token else {
                 continue;
@@ -48,23 +70,13 @@ impl Sent {
             }
             hidden.push(token.to_owned());
         }
-        let body = request.body().and_then(reqwest::Body::as_bytes);
-        if let Some(Ok(json)) = body.map(serde_json::from_slice::<Value>) {
+        if let Ok(json) = serde_json::from_slice::<Value>(&self.body) {
             collect_words(&json, &mut hidden);
         }
         hidden.retain(|text| !text.is_empty());
         // A text may be a part of another one.
         hidden.sort_by_key(|text| std::cmp::Reverse(text.len()));
-        Self { hidden }
-    }
-
-    /// The message without what was sent.
-    pub(crate) fn masked(&self, message: &str) -> String {
-        self.hidden
-            .iter()
-            .fold(message.to_owned(), |message, text| {
-                message.replace(text.as_str(), MASK)
-            })
+        hidden
     }
 }
 

@@ -46,7 +46,18 @@ pub(super) async fn brief(
     let each_contact = || contact_ids.iter().copied();
     let contacts = contact::find_all(db, each_contact()).await?;
     let opened = batch::opened(db, each_contact()).await?;
-    let closed = batch::closed_of(db, each_contact()).await?;
+    // Those who have written once only have no earlier batch that could wait.
+    let before = |batch: &&batch::Model| {
+        opened
+            .get(&batch.contact_id)
+            .is_some_and(|opened| opened.first < batch.opened_at)
+    };
+    let returning: HashSet<&ContactId> = batches
+        .iter()
+        .filter(before)
+        .map(|batch| &batch.contact_id)
+        .collect();
+    let closed = batch::closed_of(db, returning).await?;
     let replies = reply::find_all(db, ids.iter().copied()).await?;
     let messages = message::of_batches(db, &ids).await?;
     let pauses = Arc::new(pause::all(db, crate::time::now()).await?);

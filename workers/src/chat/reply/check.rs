@@ -215,7 +215,11 @@ fn repeats(text: &str, instructions: &str) -> bool {
             .map(str::to_owned)
             .collect()
     };
-    let (ours, theirs) = (words(instructions), words(text));
+    let theirs = words(text);
+    if theirs.len() < VERBATIM_WORDS {
+        return false;
+    }
+    let ours = words(instructions);
     let runs: HashSet<&[String]> = ours.windows(VERBATIM_WORDS).collect();
     theirs.windows(VERBATIM_WORDS).any(|run| runs.contains(run))
 }
