@@ -19,7 +19,6 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::acks::Acks;
 use crate::connection::{Backoff, BrokerSettings, Nodes, PREPARE_DEADLINE, chain};
 use crate::declare;
 use crate::delivery::Attempt;
@@ -138,7 +137,6 @@ impl<H: Handler> Worker<H> {
         backoff.reset();
         consuming.send_replace(true);
 
-        let acks = Arc::new(Acks::default());
         let mut watch = tokio::time::interval(WATCH_INTERVAL);
         let ended = loop {
             tokio::select! {
@@ -148,8 +146,8 @@ impl<H: Handler> Worker<H> {
                 delivery = deliveries.next() => match delivery {
                     Some(Ok(delivery)) => {
                         let worker = self.clone();
-                        let (channel, acks) = (channel.clone(), acks.clone());
-                        running.spawn(async move { worker.process(delivery, &channel, &acks).await });
+                        let channel = channel.clone();
+                        running.spawn(async move { worker.process(delivery, &channel).await });
                     }
                     Some(Err(error)) => break Err(chain(&error)),
                     // lapin ends the stream without an error when the queue was deleted.

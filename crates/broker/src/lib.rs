@@ -8,7 +8,6 @@
 //! Both connections are rebuilt when the broker went away; lapin's own recovery is not used,
 //! because it leaves a channel dead after a channel error and shows consumers no error at all.
 
-mod acks;
 mod call;
 mod connection;
 mod consumer;

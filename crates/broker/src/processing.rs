@@ -7,13 +7,13 @@ use chrono::Utc;
 use crash_points::crash_point;
 use lapin::Channel;
 use lapin::message::Delivery;
+use lapin::options::BasicAckOptions;
 use messages::Envelope;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, error, info, warn};
 
-use crate::acks::Acks;
 use crate::call::{CallError, guarded};
 use crate::connection::{Backoff, chain};
 use crate::consumer::{ConsumerSettings, Handler, WATCH_INTERVAL};
@@ -52,12 +52,7 @@ pub(crate) struct Worker<H> {
 
 impl<H: Handler> Worker<H> {
     /// Handles one delivery to its end, and says so in one log line.
-    pub(crate) async fn process(
-        self: Arc<Self>,
-        delivery: Delivery,
-        channel: &Channel,
-        acks: &Acks,
-    ) {
+    pub(crate) async fn process(self: Arc<Self>, delivery: Delivery, channel: &Channel) {
         let Ok(_place) = self.places.acquire().await else {
             return; // the semaphore is never closed
         };
@@ -88,7 +83,7 @@ impl<H: Handler> Worker<H> {
             trace::continue_trace(&span, event.traceparent.as_deref());
         }
         let outcome = self
-            .carry_out(&delivery, decoded, attempt, channel, acks)
+            .carry_out(&delivery, decoded, attempt, channel)
             .instrument(span.clone())
             .await;
         self.metrics.record(queue, &outcome, started.elapsed());
@@ -121,7 +116,6 @@ impl<H: Handler> Worker<H> {
         decoded: Result<Envelope, messages::DecodeError>,
         attempt: Attempt,
         channel: &Channel,
-        acks: &Acks,
     ) -> Outcome {
         let (verdict, event) = match decoded {
             Ok(event) => (
@@ -150,12 +144,15 @@ impl<H: Handler> Worker<H> {
             return Outcome::unsettled(&error);
         }
         crash_point!("{}.followed_up", self.settings.queue.name());
-        match timeout(ACK_DEADLINE, acks.ack(delivery)).await {
-            Ok(Ok(())) => {
+        match timeout(ACK_DEADLINE, delivery.ack(BasicAckOptions::default())).await {
+            Ok(Ok(true)) => {
                 crash_point!("{}.acked", self.settings.queue.name());
                 outcome
             }
-            Ok(Err(error)) => Outcome::unsettled(&error),
+            Ok(Ok(false)) => {
+                Outcome::unsettled("the delivery belongs to a connection that is gone")
+            }
+            Ok(Err(error)) => Outcome::unsettled(&chain(&error)),
             Err(_) => Outcome::unsettled("the broker did not take the ack in time"),
         }
     }

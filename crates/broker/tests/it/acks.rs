@@ -1,4 +1,4 @@
-//! Acking many at once: what is done never comes again, what is not does.
+//! Acking with many in hand: what is done never comes again, what is not does.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ async fn what_is_done_early_late_or_together_is_acked_once() {
             |settings| settings.concurrency = 200,
             |event, attempt| async move {
                 assert!(!attempt.came_back, "its channel was closed");
-                // Some take longer than those behind them wait before they are acked alone.
+                // They are done in another order than they came.
                 let number: u64 = event.id.parse().unwrap();
                 tokio::time::sleep(Duration::from_millis(number * 7 % 31)).await;
                 done().await
