@@ -14,7 +14,7 @@ use sea_orm::{
     sea_query::{OnConflict, Query},
 };
 
-use crate::write::{brought, in_statements, insert_if_absent, won};
+use crate::write::{brought, in_statements, insert_if_absent};
 
 /// One outward effect.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -147,17 +147,8 @@ pub async fn finish<C: ConnectionTrait>(
     result: Json,
     now: DateTime<Utc>,
 ) -> Result<bool, DbErr> {
-    let done = ActiveModel {
-        state: Set(State::Done),
-        result: Set(Some(result)),
-        finished_at: Set(Some(now)),
-        ..Default::default()
-    };
-    let update = Entity::update_many()
-        .set(done)
-        .filter(Column::Key.eq(key))
-        .filter(Column::State.eq(State::Started));
-    won(db, update).await
+    let finished = finish_all(db, [(key.to_owned(), result)], now).await?;
+    Ok(finished == 1)
 }
 
 /// [`finish`] of several calls at once, each with what came of it; how many were not done already.
