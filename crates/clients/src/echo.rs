@@ -35,6 +35,7 @@ impl std::fmt::Debug for Sent {
 }
 
 impl Sent {
+    /// Keeps what [`masked`](Self::masked) looks for.
     pub(crate) fn of(request: &Request) -> Self {
         let authorization = request.headers().get_all(AUTHORIZATION);
         let body = request.body().and_then(reqwest::Body::as_bytes);

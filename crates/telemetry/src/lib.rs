@@ -55,7 +55,8 @@ const USUAL_FILTER: &str = "info,lapin=off,sqlx=warn,opentelemetry=warn";
 /// What the logs show and where traces go.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
-    /// Which log lines are written, in the syntax of `RUST_LOG`; `None` means level info.
+    /// Which log lines are written: a level, and others as `target=level`, separated by commas; `None`
+    /// means level info.
     pub log_filter: Option<String>,
     /// Log lines as JSON instead of text.
     pub log_json: bool,
