@@ -111,7 +111,7 @@ impl ApiKeyId {
 }
 
 impl BatchId {
-    /// A new id of this time; see [`of_time`].
+    /// A new id of this time: a UUIDv7, so that new rows stand together in the indexes on it.
     #[must_use]
     pub fn new(now: DateTime<Utc>) -> Self {
         Self(of_time(now))
@@ -119,7 +119,7 @@ impl BatchId {
 }
 
 impl MessageId {
-    /// A new id of this time; see [`of_time`].
+    /// A new id of this time: a UUIDv7, so that new rows stand together in the indexes on it.
     #[must_use]
     pub fn new(now: DateTime<Utc>) -> Self {
         Self(of_time(now))
