@@ -1,4 +1,4 @@
-//! The figures as gauges, counted once a minute.
+//! The figures as gauges, counted once a minute, or less often where counting takes long.
 
 use std::time::Duration;
 
@@ -6,13 +6,21 @@ use broker::BrokerSettings;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::Gauge;
 use sea_orm::DatabaseConnection;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::{Balance, Books, CountError, MARGIN, Waits};
 
-/// How often the figures are counted.
-const INTERVAL: Duration = Duration::from_secs(60);
+/// The shortest pause between two counts, and the time before the first: a worker that has just
+/// started has more urgent things to do.
+const SHORTEST: Duration = Duration::from_secs(60);
+
+/// The longest pause: the alert waits ten minutes, which must hold two counts.
+const LONGEST: Duration = Duration::from_secs(300);
+
+/// The pause after a count is so many times as long as the count, which reads whole tables.
+const PAUSE_TO_COUNT: u32 = 20;
 
 /// Counts until `shutdown`. What can't be counted keeps its last value, and is logged.
 pub(crate) async fn watch(
@@ -23,17 +31,19 @@ pub(crate) async fn watch(
 ) {
     let gauges = Gauges::new();
     let mut books: Option<Books> = None;
-    let mut interval = tokio::time::interval(INTERVAL);
+    let mut pause = SHORTEST;
     loop {
         tokio::select! {
             () = shutdown.cancelled() => return,
-            _ = interval.tick() => {}
+            () = tokio::time::sleep(pause) => {}
         }
+        let begun = Instant::now();
         let counting = count(&mut books, &db, &broker, &waits);
         let counted = tokio::select! {
             () = shutdown.cancelled() => return,
             counted = counting => counted,
         };
+        pause = pause_after(begun.elapsed());
         match counted {
             Ok(balance) => gauges.show(&balance),
             Err(error) => {
@@ -41,11 +51,17 @@ pub(crate) async fn watch(
                 books = None;
                 warn!(
                     error = &error as &dyn std::error::Error,
-                    "The books could not be compared; they are in a minute."
+                    again_in_seconds = pause.as_secs(),
+                    "The books could not be compared; it is tried again."
                 );
             }
         }
     }
+}
+
+/// The pause after a count that took so long.
+fn pause_after(took: Duration) -> Duration {
+    took.saturating_mul(PAUSE_TO_COUNT).clamp(SHORTEST, LONGEST)
 }
 
 async fn count(
@@ -108,5 +124,16 @@ impl Gauges {
         }
         self.parked
             .record(balance.unrouted, &[KeyValue::new("queue", "unrouted")]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_count_that_takes_long_is_made_less_often_but_twice_within_the_ten_minutes_of_the_alert() {
+        let seconds = |took: u64| pause_after(Duration::from_secs(took)).as_secs();
+        assert_eq!([0, 3, 10, 15, 60].map(seconds), [60, 60, 200, 300, 300]);
     }
 }
