@@ -49,18 +49,7 @@ const CHARTS: [Chart; 2] = [
 pub(crate) fn publish(report: &Report, docs: &Path) -> anyhow::Result<()> {
     let mut text = String::new();
     let machine = &report.machine;
-    write!(
-        text,
-        "Measured {} at commit {} on {} ({} cores, {} GiB, Linux {}; load before the run {}).\n\n{}\n",
-        machine.date,
-        machine.commit,
-        machine.processor,
-        machine.cores,
-        machine.memory_gib,
-        machine.kernel,
-        machine.load_before,
-        report.targets(),
-    )?;
+    write!(text, "{}\n\n{}\n", machine.told(), report.targets())?;
     for chart in CHARTS {
         let figures = chart.figures.iter();
         let measured: Vec<_> = figures

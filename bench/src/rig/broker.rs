@@ -65,10 +65,16 @@ impl Broker {
             channel,
             connection,
         };
+        self.empty(name, &host).await?;
+        Ok(host)
+    }
+
+    /// Empties all queues of a virtual host.
+    pub(crate) async fn empty(&self, name: &str, host: &VirtualHost) -> anyhow::Result<()> {
         for queue in self.queues(name).await? {
             host.purge(&queue).await?;
         }
-        Ok(host)
+        Ok(())
     }
 
     /// The names of a virtual host's queues.

@@ -48,6 +48,20 @@ const PYTHON_LIBRARIES: [&str; 6] = [
 ];
 
 impl Machine {
+    /// When and where it was measured, for people.
+    pub(crate) fn told(&self) -> String {
+        format!(
+            "Measured {} at commit {} on {} ({} cores, {} GiB, Linux {}; load before the run {}).",
+            self.date,
+            self.commit,
+            self.processor,
+            self.cores,
+            self.memory_gib,
+            self.kernel,
+            self.load_before
+        )
+    }
+
     /// Looks at this machine.
     pub(crate) async fn look(bench: &Bench) -> anyhow::Result<Self> {
         let root = &bench.options.root;

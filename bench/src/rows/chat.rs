@@ -131,7 +131,7 @@ pub(super) async fn round(bench: &Bench, setup: Setup) -> anyhow::Result<Round> 
         kind.name(),
         round.per_second
     ));
-    millrace.stop().await?;
+    millrace.stop(bench).await?;
     Ok(round)
 }
 

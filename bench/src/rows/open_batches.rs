@@ -53,7 +53,7 @@ pub(super) async fn measure(bench: &Bench, findings: &mut Findings) -> anyhow::R
         ));
         steps.push(step);
     }
-    millrace.stop().await?;
+    millrace.stop(bench).await?;
     tell(&steps, findings);
     Ok(())
 }
@@ -80,7 +80,8 @@ async fn measure_step(bench: &Bench, millrace: &Millrace, open: usize) -> anyhow
 }
 
 /// The time for one more message, in microseconds: of many, spread over all open batches, from the
-/// first stored to the last.
+/// first stored to the last. No contact's messages follow each other: those would be stored together,
+/// and cost less.
 async fn one_more_message(
     bench: &Bench,
     millrace: &Millrace,
@@ -89,7 +90,8 @@ async fn one_more_message(
 ) -> anyhow::Result<f64> {
     let further = bench.scale.further_messages;
     let label = format!("further-{open}-{round}");
-    let contacts = (0..further).map(|number| number * open / further);
+    let step = (open / further).max(1);
+    let contacts = (0..further).map(|number| number * step % open);
     let messages = contacts
         .enumerate()
         .map(|(number, contact)| (contact, format!("{label}-{number}")));

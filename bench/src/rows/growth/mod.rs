@@ -4,7 +4,6 @@
 mod plans;
 mod seed;
 
-use std::fmt::Write as _;
 use std::fs;
 
 use serde::Serialize;
@@ -55,8 +54,12 @@ pub(crate) async fn growth(bench: &Bench) -> anyhow::Result<()> {
     let json = serde_json::to_string_pretty(&growth)?;
     fs::write(results.join("growth.json"), json + "\n")?;
     if bench.options.is_full() {
-        let mut text = costs(&growth);
-        write!(text, "\n{}", plans::told(&growth.plans)?)?;
+        let text = format!(
+            "{}\n\n{}\n{}",
+            growth.machine.told(),
+            costs(&growth),
+            plans::told(&growth.plans)?
+        );
         crate::report::between_markers(&root.join("docs/performance.md"), "growth", &text)?;
     }
     Ok(())

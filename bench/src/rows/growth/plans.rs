@@ -1,5 +1,6 @@
 //! How each database finds the rows of the statements that cost most.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use anyhow::Context as _;
@@ -30,7 +31,11 @@ pub(super) async fn look(
 ) -> anyhow::Result<Vec<Plan>> {
     let database = bench.existing_database(kind, chat::DATABASE).await?;
     let mut plans = Vec::new();
-    let hot = statements.iter().filter(|statement| is_hot(statement));
+    // Statements for many are there in several lengths.
+    let mut seen = BTreeSet::new();
+    let hot = statements
+        .iter()
+        .filter(|statement| is_hot(statement) && seen.insert(without_values(statement)));
     for statement in hot.take(DEAREST) {
         let plan = match kind {
             Kind::Postgres => postgres_plan(&database, statement).await?,
@@ -95,22 +100,69 @@ async fn sqlite_plan(database: &Database, statement: &str) -> anyhow::Result<Str
     Ok(lines?.join("\n"))
 }
 
-/// All plans, for people.
+/// A statement's text, the same for lists of any length.
+fn without_values(statement: &str) -> String {
+    let text: String = statement
+        .chars()
+        .filter(|character| !character.is_ascii_digit())
+        .collect();
+    let mut words: Vec<&str> = text.split_whitespace().collect();
+    words.dedup_by(|word, before| is_placeholder(word) && is_placeholder(before));
+    words.join(" ")
+}
+
+/// `$1`, perhaps between brackets and commas.
+fn is_placeholder(word: &str) -> bool {
+    let bare = word.trim_matches(|character| "(),[]".contains(character));
+    bare.starts_with('$')
+        && bare[1..]
+            .chars()
+            .all(|character| character.is_ascii_digit())
+}
+
+/// All plans, for people: the beginning of long ones. The JSON holds them in full.
 pub(super) fn told(plans: &[Plan]) -> anyhow::Result<String> {
+    const LINES: usize = 14;
     let mut text = String::new();
     for plan in plans {
+        let mut lines: Vec<String> = plan.plan.lines().take(LINES).map(beginning).collect();
+        if plan.plan.lines().count() > LINES {
+            lines.push("…".to_owned());
+        }
         write!(
             text,
             "{}:\n\n```sql\n{}\n```\n\n```text\n{}\n```\n\n",
-            plan.database, plan.statement, plan.plan
+            plan.database,
+            beginning(&plan.statement),
+            lines.join("\n")
         )?;
     }
     Ok(text)
 }
 
+/// The text with long lists shortened, up to a length that can be read.
+fn beginning(text: &str) -> String {
+    const CHARACTERS: usize = 400;
+    let mut shortened = String::new();
+    let mut listed = 0;
+    for word in text.split_inclusive(' ') {
+        let in_list = is_placeholder(word.trim_end()) && word.trim_end().ends_with(',');
+        listed = if in_list { listed + 1 } else { 0 };
+        match listed {
+            0..=2 => shortened.push_str(word),
+            3 => shortened.push_str("… "),
+            _ => {}
+        }
+    }
+    match shortened.char_indices().nth(CHARACTERS) {
+        Some((end, _)) => format!("{}…", &shortened[..end]),
+        None => shortened,
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::is_hot;
+    use super::{beginning, is_hot, without_values};
 
     #[test]
     fn only_statements_of_the_pipeline_are_looked_at() {
@@ -120,5 +172,19 @@ mod tests {
         assert!(!is_hot(
             "select count(*) from batches where state in ($1, $2)"
         ));
+    }
+
+    #[test]
+    fn a_statement_is_looked_at_once_whatever_the_length_of_its_list() {
+        let of = |list: &str| without_values(&format!("select a from b where c in ({list}) and d"));
+        assert_eq!(of("$1, $2, $3, $4"), of("$1, $2"));
+        assert_ne!(of("$1, $2"), without_values("select a from b where c = $1"));
+    }
+
+    #[test]
+    fn a_long_list_is_told_by_its_beginning_and_its_end() {
+        let told = beginning("  a in ($1, $2, $3, $4, $5) and b in ($6, $7)");
+        assert_eq!(told, "  a in ($1, $2, … $5) and b in ($6, $7)");
+        assert_eq!(beginning(&"é".repeat(500)).chars().count(), 401);
     }
 }
