@@ -19,8 +19,7 @@ const IN_FLIGHT: usize = 1000;
 #[derive(Debug)]
 pub(crate) struct Broker {
     pub(crate) amqp_port: u16,
-    management: String,
-    http: reqwest::Client,
+    management: Management,
 }
 
 /// A virtual host, of one contender or of one kind of round.
@@ -31,15 +30,23 @@ pub(crate) struct VirtualHost {
     pub(crate) channel: Channel,
     /// Kept for as long as the channel is used.
     pub(crate) connection: Connection,
+    name: String,
+    management: Management,
+}
+
+/// The management API.
+#[derive(Debug, Clone)]
+struct Management {
+    address: String,
+    http: reqwest::Client,
 }
 
 impl Broker {
     pub(crate) fn new(amqp_port: u16, management_port: u16, http: reqwest::Client) -> Self {
-        let management = format!("http://127.0.0.1:{management_port}/api");
+        let address = format!("http://127.0.0.1:{management_port}/api");
         Self {
             amqp_port,
-            management,
-            http,
+            management: Management { address, http },
         }
     }
 
@@ -47,13 +54,7 @@ impl Broker {
     /// stays: RabbitMQ 3.10 crashes, with all quorum queues of its node, when a queue is deleted
     /// while the files of the many messages that were in it are still written or removed.
     pub(crate) async fn virtual_host(&self, name: &str) -> anyhow::Result<VirtualHost> {
-        let url = format!("{}/vhosts/{name}", self.management);
-        let made = self.http.put(url).basic_auth(USER, Some(USER)).send();
-        let status = made.await?.status();
-        ensure!(
-            status.is_success(),
-            "RabbitMQ made no virtual host: {status}"
-        );
+        self.management.make_virtual_host(name).await?;
         let url = self.url(self.amqp_port, name);
         let connection = Connection::connect(&url, ConnectionProperties::default()).await?;
         let channel = connection.create_channel().await?;
@@ -64,32 +65,11 @@ impl Broker {
             url,
             channel,
             connection,
+            name: name.to_owned(),
+            management: self.management.clone(),
         };
-        self.empty(name, &host).await?;
+        host.empty().await?;
         Ok(host)
-    }
-
-    /// Empties all queues of a virtual host.
-    pub(crate) async fn empty(&self, name: &str, host: &VirtualHost) -> anyhow::Result<()> {
-        for queue in self.queues(name).await? {
-            host.purge(&queue).await?;
-        }
-        Ok(())
-    }
-
-    /// The names of a virtual host's queues.
-    async fn queues(&self, host: &str) -> anyhow::Result<Vec<String>> {
-        let url = format!("{}/queues/{host}?columns=name", self.management);
-        let queues = self.management_answer(&url).await?;
-        let queues = queues.as_array().context("a list of queues")?.iter();
-        let name = |queue: &Value| Some(queue["name"].as_str()?.to_owned());
-        Ok(queues.filter_map(name).collect())
-    }
-
-    async fn management_answer(&self, url: &str) -> anyhow::Result<Value> {
-        let asked = self.http.get(url).basic_auth(USER, Some(USER)).send();
-        let answer = asked.await?.error_for_status()?;
-        Ok(serde_json::from_slice(&answer.bytes().await?)?)
     }
 
     /// The address of a virtual host by way of this port.
@@ -99,8 +79,7 @@ impl Broker {
 
     /// The versions of RabbitMQ and of Erlang.
     pub(crate) async fn versions(&self) -> anyhow::Result<[String; 2]> {
-        let url = format!("{}/overview", self.management);
-        let overview = self.management_answer(&url).await?;
+        let overview = self.management.answer("overview").await?;
         let text = |name: &str| {
             overview[name]
                 .as_str()
@@ -108,6 +87,34 @@ impl Broker {
                 .context("a version")
         };
         Ok([text("rabbitmq_version")?, text("erlang_version")?])
+    }
+}
+
+impl Management {
+    async fn make_virtual_host(&self, name: &str) -> anyhow::Result<()> {
+        let url = format!("{}/vhosts/{name}", self.address);
+        let made = self.http.put(url).basic_auth(USER, Some(USER)).send();
+        let status = made.await?.status();
+        ensure!(
+            status.is_success(),
+            "RabbitMQ made no virtual host: {status}"
+        );
+        Ok(())
+    }
+
+    /// The names of a virtual host's queues.
+    async fn queues(&self, host: &str) -> anyhow::Result<Vec<String>> {
+        let queues = self.answer(&format!("queues/{host}?columns=name")).await?;
+        let queues = queues.as_array().context("a list of queues")?.iter();
+        let name = |queue: &Value| Some(queue["name"].as_str()?.to_owned());
+        Ok(queues.filter_map(name).collect())
+    }
+
+    async fn answer(&self, path: &str) -> anyhow::Result<Value> {
+        let url = format!("{}/{path}", self.address);
+        let asked = self.http.get(url).basic_auth(USER, Some(USER)).send();
+        let answer = asked.await?.error_for_status()?;
+        Ok(serde_json::from_slice(&answer.bytes().await?)?)
     }
 }
 
@@ -126,8 +133,18 @@ impl VirtualHost {
         Ok(())
     }
 
-    /// Ends our connection. The queues stay.
+    /// Empties all queues.
+    async fn empty(&self) -> anyhow::Result<()> {
+        for queue in self.management.queues(&self.name).await? {
+            self.purge(&queue).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends our connection. The queues stay, with nothing in them: with the timers that were in a lane
+    /// the broker would be busy while something else is measured.
     pub(crate) async fn close(self) -> anyhow::Result<()> {
+        self.empty().await?;
         self.connection.close(200, "done".into()).await?;
         Ok(())
     }

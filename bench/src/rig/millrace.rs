@@ -77,15 +77,13 @@ impl Millrace {
         Ok(())
     }
 
-    /// Stops everything. Its virtual host and its database stay until they are used again; its timers go,
-    /// or the broker would be busy with them while something else is measured.
-    pub(crate) async fn stop(self, bench: &Bench) -> anyhow::Result<()> {
+    /// Stops everything. Its virtual host and its database stay until they are used again.
+    pub(crate) async fn stop(self) -> anyhow::Result<()> {
         for worker in self.workers {
             worker.stop().await?;
         }
         self.gateway.stop().await?;
         self.database.connection.close().await?;
-        bench.broker.empty(self.name, &self.host).await?;
         self.host.close().await
     }
 }

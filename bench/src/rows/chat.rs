@@ -131,7 +131,7 @@ pub(super) async fn round(bench: &Bench, setup: Setup) -> anyhow::Result<Round> 
         kind.name(),
         round.per_second
     ));
-    millrace.stop(bench).await?;
+    millrace.stop().await?;
     Ok(round)
 }
 

@@ -98,7 +98,7 @@ async fn round(bench: &Bench, count: usize) -> anyhow::Result<(f64, f64)> {
     millrace.host.publish("events", messages).await?;
     until_counted(&millrace, &in_state("open"), count).await?;
     let mut ours = lags_of_millrace(&millrace, count).await?;
-    millrace.stop(bench).await?;
+    millrace.stop().await?;
     Ok((percentile(&mut bare, SHARE), percentile(&mut ours, SHARE)))
 }
 

@@ -57,7 +57,7 @@ pub(super) async fn measure(bench: &Bench, findings: &mut Findings) -> anyhow::R
             .entry("memory of the worker at rest, MiB")
             .or_default()
             .push(worker);
-        millrace.stop(bench).await?;
+        millrace.stop().await?;
 
         let (started, after_broker) = start_times(bench).await?;
         figures

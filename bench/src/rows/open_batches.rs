@@ -53,7 +53,7 @@ pub(super) async fn measure(bench: &Bench, findings: &mut Findings) -> anyhow::R
         ));
         steps.push(step);
     }
-    millrace.stop(bench).await?;
+    millrace.stop().await?;
     tell(&steps, findings);
     Ok(())
 }

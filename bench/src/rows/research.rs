@@ -98,7 +98,7 @@ async fn round(bench: &Bench) -> anyhow::Result<Round> {
         cpu: used,
         costs: database.costs().await?,
     };
-    millrace.stop(bench).await?;
+    millrace.stop().await?;
     // Documents of thousands of jobs are in nobody's way but the disk's.
     let _ = std::fs::remove_dir_all(bench.options.folder.join("documents"));
     Ok(round)

@@ -146,7 +146,8 @@ fn beginning(text: &str) -> String {
     let mut shortened = String::new();
     let mut listed = 0;
     for word in text.split_inclusive(' ') {
-        let in_list = is_placeholder(word.trim_end()) && word.trim_end().ends_with(',');
+        let bare = word.trim_end();
+        let in_list = is_placeholder(bare) && bare.ends_with(',');
         listed = if in_list { listed + 1 } else { 0 };
         match listed {
             0..=2 => shortened.push_str(word),
