@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 on_both_databases!(
     a_lower_wait_holds_for_batches_that_are_open,
     a_higher_wait_holds_from_the_next_message,
+    a_wait_that_was_changed_again_since_arms_no_timers,
     a_wait_outside_its_range_is_refused_and_changes_nothing,
     a_forced_batch_closes_at_once,
     the_queue_shows_each_open_batch,
@@ -51,6 +52,23 @@ async fn a_higher_wait_holds_from_the_next_message(world: World) {
     world.until_batch("grace", State::Replied).await;
     world.until_open("ada", 2).await;
     assert_eq!(world.sent_to("ada").len(), 0);
+}
+
+async fn a_wait_that_was_changed_again_since_arms_no_timers(world: World) {
+    world.start().await;
+    set_wait(&world, 300).await;
+    world.contact_writes("ada", "Hello!").await;
+    world.until_open("ada", 1).await;
+    // An earlier change comes late: from a deep queue, or replayed.
+    let late = json!({
+        "specversion": "1.0", "id": "late", "source": "/batch-config", "time": "2026-11-22T12:00:00Z",
+        "type": "chat.wait_changed", "data": {"wait_seconds": 5},
+    });
+    let late = json!({"properties": {}, "payload": late.to_string(), "payload_encoding": "string"});
+    world.broker.put("chat.flush", &late);
+    world.until_chat_is_handled().await;
+    assert_eq!(world.broker.waiting("delay.5s"), [] as [Value; 0]);
+    world.until_open("ada", 1).await;
 }
 
 async fn a_wait_outside_its_range_is_refused_and_changes_nothing(world: World) {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use broker::{Attempt, Failure, Handler, Outgoing, Publisher, Unavailable, Verdict};
 use entities::batch::{self, ClosedBy, State};
-use entities::{BatchId, ContactId};
+use entities::{BatchId, ContactId, setting};
 use messages::{Envelope, FlushRequested, FlushTrigger, WaitChanged, event_type};
 use sea_orm::{DatabaseConnection, DbErr, Iterable as _};
 use tracing::info;
@@ -103,6 +103,12 @@ impl Flush {
     async fn wait_changed(&self, event: &Envelope) -> Handled {
         let data: WaitChanged = event.data()?;
         let open = batch::open_batches(&self.db, u64::from(u32::MAX)).await?;
+        // It comes late from a deep queue, or replayed. The change since then has an event of its own. Asked
+        // after the batches: a message in them that was stored under a later wait is not closed by this one.
+        let wait_seconds = setting::batch_wait_seconds(&self.db).await?;
+        if wait_seconds.is_some_and(|now| now != data.wait_seconds) {
+            return Ok(Verdict::Skipped("changed_again"));
+        }
         for batches in open.chunks(TIMERS_AT_ONCE) {
             let timers: Vec<Outgoing> = batches
                 .iter()
