@@ -3,7 +3,7 @@
 use messages::{
     BatchClosed, BudgetExceeded, ContactChanged, DealStageChanged, DocumentCreated, Envelope,
     EventData, FlushRequested, MessageReceived, ReplyFailed, ResearchFailed, ResearchRequested,
-    ResearchSubmitted, ResponseEnded, WaitChanged,
+    ResearchSubmitted, ResponseEnded, TimersDue, WaitChanged,
 };
 
 /// A message body.
@@ -30,6 +30,7 @@ pub(crate) fn envelope(data: &[u8]) {
     read::<ResearchRequested>(&event);
     read::<ResearchSubmitted>(&event);
     read::<ResponseEnded>(&event);
+    read::<TimersDue>(&event);
     read::<WaitChanged>(&event);
 }
 

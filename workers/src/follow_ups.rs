@@ -12,68 +12,35 @@ use messages::{
 };
 use serde::Serialize;
 
-fn event<T: Serialize>(event_type: &str, id: String, subject: impl Display, data: &T) -> Envelope {
-    Envelope::new(event_type, id, "/worker", crate::time::now(), data)
-        .with_subject(subject.to_string())
-}
+/// Who makes these events, as CloudEvents names it.
+pub(crate) const SOURCE: &str = "/worker";
 
-/// The timer that closes the batch if no newer message comes within the wait.
-pub(crate) fn quiet_timer(
-    contact: &ContactId,
-    batch: BatchId,
-    sequence: i32,
-    wait_seconds: u32,
-) -> Outgoing {
-    let id = format!("quiet:{batch}:{sequence}:{wait_seconds}");
-    timer(
-        id,
-        contact,
-        batch,
-        FlushTrigger::Quiet { sequence },
-        wait_seconds,
-    )
-}
-
-/// The timer that closes the batch however talkative the contact is.
-pub(crate) fn deadline_timer(
-    contact: &ContactId,
-    batch: BatchId,
-    max_wait_seconds: u32,
-) -> Outgoing {
-    timer(
-        format!("deadline:{batch}"),
-        contact,
-        batch,
-        FlushTrigger::Deadline,
-        max_wait_seconds,
-    )
-}
-
-fn timer(
+/// An event of ours.
+pub(crate) fn event<T: Serialize>(
+    event_type: &str,
     id: String,
-    contact: &ContactId,
-    batch: BatchId,
-    trigger: FlushTrigger,
-    seconds: u32,
-) -> Outgoing {
-    let event = flush(id, contact, batch, trigger);
-    Outgoing::delayed(Lane::seconds(seconds), WorkQueue::ChatFlush, event)
+    subject: impl Display,
+    data: &T,
+) -> Envelope {
+    Envelope::new(event_type, id, SOURCE, crate::time::now(), data)
+        .with_subject(subject.to_string())
 }
 
 /// Asks to close a batch that its timers have forgotten.
 pub(crate) fn sweep(batch: &batch::Model) -> Outgoing {
     let id = format!("sweep:{}", batch.id);
-    let event = flush(id, &batch.contact_id, batch.id, FlushTrigger::Sweeper);
+    let flush = flush(&batch.contact_id, batch.id, FlushTrigger::Sweeper);
+    let event = event(event_type::FLUSH_REQUESTED, id, batch.id, &flush);
     Outgoing::event(event.with_traceparent(batch.traceparent.clone()))
 }
 
-fn flush(id: String, contact: &ContactId, batch: BatchId, trigger: FlushTrigger) -> Envelope {
-    let data = FlushRequested {
+/// What asks to close this batch.
+pub(crate) fn flush(contact: &ContactId, batch: BatchId, trigger: FlushTrigger) -> FlushRequested {
+    FlushRequested {
         contact_id: contact.to_string(),
         batch_id: Some(batch.0),
         trigger,
-    };
-    event(event_type::FLUSH_REQUESTED, id, batch, &data)
+    }
 }
 
 /// The batch wants a reply.

@@ -119,6 +119,11 @@ fn name(provider: Provider) -> &'static str {
 }
 
 impl Halt {
+    /// Whether something of our own is away, for all messages alike.
+    pub(crate) fn is_hold(&self) -> bool {
+        matches!(self.verdict, Verdict::Hold(_))
+    }
+
     /// Whether no later attempt can help.
     pub(crate) fn is_final(&self) -> bool {
         matches!(self.verdict, Verdict::GiveUp(_) | Verdict::Poison(_))

@@ -15,6 +15,7 @@ use crate::chat::flush::Flush;
 use crate::chat::intake::Intake;
 use crate::chat::precedence::Closings;
 use crate::chat::reply::{Groups, Reply};
+use crate::chat::timers::BatchWaits;
 use crate::conservation::{self, Books, CountError, Recorded, Waits};
 use crate::erasure::Eraser;
 use crate::group_commit::GroupCommit;
@@ -270,8 +271,11 @@ impl Starter {
             Role::Batching => {
                 let intake = Intake {
                     db: db.clone(),
-                    default_wait_seconds: config.wait_seconds,
-                    max_wait_seconds: config.max_wait_seconds,
+                    publisher: self.publisher.clone(),
+                    waits: BatchWaits {
+                        default_seconds: config.wait_seconds,
+                        longest_seconds: config.max_wait_seconds,
+                    },
                     storing: GroupCommit::default(),
                 };
                 self.read(db, WorkQueue::ChatIntake, 512, 60, intake);

@@ -144,6 +144,27 @@ pub enum FlushTrigger {
     Sweeper,
 }
 
+/// Timers that were armed together are due: close each one's batch, if its condition still holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimersDue {
+    /// The timers, in no order.
+    pub timers: Vec<Timer>,
+}
+
+impl EventData for TimersDue {
+    const TYPES: &'static [&'static str] = &[event_type::TIMERS_DUE];
+}
+
+/// One of several timers that are one message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timer {
+    /// What it asks for.
+    pub flush: FlushRequested,
+    /// W3C trace context of the message that armed it; the envelope's is of one of them only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
+}
+
 /// The wait was changed with `POST /batch-config`; each open batch gets a timer in the new lane.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WaitChanged {

@@ -36,6 +36,9 @@ pub const RESEARCH_FAILED: &str = "research.failed";
 pub const DOCUMENT_CREATED: &str = "document.created";
 /// Close a contact's batch if its condition still holds. Timers are this event in a delay lane.
 pub const FLUSH_REQUESTED: &str = "chat.flush_requested";
+/// Close several contacts' batches, each if its condition still holds. Timers that were armed together
+/// are this event in a delay lane. Travels to its queue by name only.
+pub const TIMERS_DUE: &str = "chat.timers_due";
 /// The wait before a batch closes was changed for all pods.
 pub const WAIT_CHANGED: &str = "chat.wait_changed";
 /// A batch closed and wants one reply.

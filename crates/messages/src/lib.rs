@@ -15,7 +15,7 @@ mod research;
 
 pub use chat::{
     BatchClosed, ContactChanged, ContactDetails, FlushRequested, FlushTrigger, MessageReceived,
-    ReplyFailed, WaitChanged,
+    ReplyFailed, Timer, TimersDue, WaitChanged,
 };
 pub use envelope::{CONTENT_TYPE, DecodeError, Envelope, EventData, Place};
 pub use id::{deal_event_id, generate_event_id, highlevel_event_id};

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use messages::{
     BatchClosed, BudgetExceeded, ContactChanged, DealStageChanged, DecodeError, DocumentCreated,
     Envelope, EventData, FlushRequested, MessageReceived, ReplyFailed, ResearchFailed,
-    ResearchRequested, ResearchSubmitted, ResponseEnded, ResubmissionDue, WaitChanged,
+    ResearchRequested, ResearchSubmitted, ResponseEnded, ResubmissionDue, TimersDue, WaitChanged,
 };
 
 /// Decodes the fixture's data as `T` and writes it again.
@@ -38,6 +38,7 @@ fn readers() -> Vec<(&'static [&'static str], Reader)> {
         reader::<ResearchSubmitted>(),
         reader::<ResponseEnded>(),
         reader::<ResubmissionDue>(),
+        reader::<TimersDue>(),
         reader::<WaitChanged>(),
     ]
 }

@@ -1,11 +1,13 @@
 //! Messages of a contact become one batch, and a batch gets one reply.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use end_to_end::{World, on_both_databases};
 use entities::batch::{self, ClosedBy, State};
 use futures_util::future::join_all;
 use sandbox::EffectKind;
+use serde_json::Value;
 use tokio::time::MissedTickBehavior;
 
 use crate::faults::{CREATE_RESPONSE, slow};
@@ -15,6 +17,7 @@ on_both_databases!(
     the_order_of_messages_is_the_contacts,
     a_message_that_is_delivered_twice_counts_once,
     a_hundred_contacts_at_once_get_a_reply_each,
+    contacts_who_write_at_once_share_timers_and_are_each_answered_in_their_own_trace,
     a_contact_who_never_stops_is_answered_after_the_longest_wait,
     a_message_during_generation_is_answered_together_with_the_rest,
     our_own_messages_that_come_back_are_not_answered,
@@ -87,6 +90,39 @@ async fn a_hundred_contacts_at_once_get_a_reply_each(mut world: World) {
         );
         assert_eq!(world.sent_to(contact), [reply]);
     }
+}
+
+async fn contacts_who_write_at_once_share_timers_and_are_each_answered_in_their_own_trace(
+    world: World,
+) {
+    world.start_gateway().await;
+    let contacts: Vec<String> = (0..40).map(|number| format!("contact-{number}")).collect();
+    join_all(contacts.iter().map(|c| world.contact_writes(c, "Hello!"))).await;
+    let waiting = |world: &World, queue: &str| world.broker.waiting(queue).len();
+    world
+        .until("all messages", |world| waiting(world, "chat.intake") == 40)
+        .await;
+
+    world.start_workers("batching").await;
+    world
+        .until("a wish for each", |world| {
+            waiting(world, "chat.reply") == 40
+        })
+        .await;
+    // What has come while the first one was stored was stored together: a few messages hold the deadlines.
+    let deadlines = waiting(&world, "delay.300s");
+    assert!((1..40).contains(&deadlines), "{deadlines}");
+    let trace = |traceparent: &str| traceparent.split('-').nth(1).unwrap().to_owned();
+    let mut traces = BTreeSet::new();
+    for wish in world.broker.waiting("chat.reply") {
+        let event: Value = serde_json::from_str(wish["payload"].as_str().unwrap()).unwrap();
+        let contact = event["data"]["contact_id"].as_str().unwrap();
+        let batch = world.until_batch(contact, State::Closed).await;
+        let of_wish = trace(event["traceparent"].as_str().unwrap());
+        assert_eq!(of_wish, trace(&batch.traceparent.unwrap()), "{contact}");
+        traces.insert(of_wish);
+    }
+    assert_eq!(traces.len(), 40);
 }
 
 async fn a_contact_who_never_stops_is_answered_after_the_longest_wait(mut world: World) {

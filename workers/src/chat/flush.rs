@@ -8,15 +8,18 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use broker::trace::continue_trace;
 use broker::{Attempt, Failure, Handler, Outgoing, Publisher, Unavailable, Verdict};
 use entities::batch::{self, ClosedBy, State};
 use entities::{BatchId, ContactId, setting};
-use messages::{Envelope, FlushRequested, FlushTrigger, WaitChanged, event_type};
+use futures_util::future::join_all;
+use messages::{Envelope, FlushRequested, FlushTrigger, TimersDue, WaitChanged, event_type};
 use sea_orm::{DatabaseConnection, DbErr, Iterable as _};
-use tracing::info;
+use tracing::{Instrument as _, debug_span, info, warn};
 
 use crate::chat::precedence::Closings;
-use crate::follow_ups::{batch_closed, quiet_timer};
+use crate::chat::timers::{self, Timer};
+use crate::follow_ups::batch_closed;
 use crate::group_commit::GroupCommit;
 use crate::halt::{Handled, retry_later, settled};
 
@@ -35,10 +38,10 @@ pub(crate) struct Flush {
 
 impl Handler for Flush {
     async fn handle(&self, event: &Envelope, _: Attempt) -> Verdict {
-        let _in_hand = self.closings.begin();
         let handled = match event.event_type.as_str() {
             event_type::WAIT_CHANGED => self.wait_changed(event).await,
-            _ => self.flush(event).await,
+            event_type::TIMERS_DUE => self.timers_due(event).await,
+            _ => self.flush_requested(event).await,
         };
         settled(&self.db, handled).await
     }
@@ -49,8 +52,46 @@ impl Handler for Flush {
 }
 
 impl Flush {
-    async fn flush(&self, event: &Envelope) -> Handled {
-        let data: FlushRequested = event.data()?;
+    async fn flush_requested(&self, event: &Envelope) -> Handled {
+        self.flush(event.data()?).await
+    }
+
+    /// Several timers that were armed together: each closes its batch or not, in its own trace.
+    async fn timers_due(&self, event: &Envelope) -> Handled {
+        let data: TimersDue = event.data()?;
+        let closing = data.timers.into_iter().map(async |timer| {
+            let span = debug_span!("timer", otel.name = "close batch");
+            continue_trace(&span, timer.traceparent.as_deref());
+            let handled = self.flush(timer.flush.clone()).instrument(span).await;
+            (timer, handled)
+        });
+        let (mut won, mut follow_ups, mut skipped) = (false, Vec::new(), "no_timers");
+        for (timer, handled) in join_all(closing).await {
+            match handled {
+                Ok(Verdict::Done(closed)) => {
+                    won = true;
+                    follow_ups.extend(closed);
+                }
+                Ok(Verdict::Duplicate(closed)) => follow_ups.extend(closed),
+                Ok(Verdict::Skipped(reason)) => skipped = reason,
+                Err(halt) if !halt.is_hold() => {
+                    // The others are not tried again with it, nor parked with it.
+                    warn!(?halt, "A timer of several failed; it goes on alone.");
+                    follow_ups.push(timers::again(timer));
+                }
+                // All of them come again; those that have closed their batch say so again.
+                unsettled => return unsettled,
+            }
+        }
+        Ok(match (won, follow_ups.is_empty()) {
+            (_, true) => Verdict::Skipped(skipped),
+            (true, false) => Verdict::Done(follow_ups),
+            (false, false) => Verdict::Duplicate(follow_ups),
+        })
+    }
+
+    async fn flush(&self, data: FlushRequested) -> Handled {
+        let _in_hand = self.closings.begin();
         let contact = ContactId(data.contact_id);
         let batch_id = match data.batch_id {
             Some(id) => BatchId(id),
@@ -110,18 +151,13 @@ impl Flush {
             return Ok(Verdict::Skipped("changed_again"));
         }
         for batches in open.chunks(TIMERS_AT_ONCE) {
-            let timers: Vec<Outgoing> = batches
-                .iter()
-                .map(|batch| {
-                    quiet_timer(
-                        &batch.contact_id,
-                        batch.id,
-                        batch.sequence,
-                        data.wait_seconds,
-                    )
-                })
-                .collect();
-            if let Err(error) = self.publisher.publish_all(&timers).await {
+            let quiet = batches.iter().map(|batch| {
+                let (contact, seconds) = (&batch.contact_id, data.wait_seconds);
+                let timer = Timer::quiet(contact, batch.id, batch.sequence, seconds);
+                timer.in_trace(batch.traceparent.clone())
+            });
+            let messages = timers::messages(quiet.collect());
+            if let Err(error) = self.publisher.publish_all(&messages).await {
                 return Ok(retry_later("timers_not_armed", error.to_string()));
             }
         }
@@ -215,3 +251,7 @@ async fn close(db: &DatabaseConnection, group: Vec<Due>) -> Result<Vec<Closing>,
     tx.commit().await?;
     Ok(closings)
 }
+
+#[cfg(test)]
+#[path = "flush_tests.rs"]
+mod tests;

@@ -4,7 +4,7 @@
 //! record of the event, so running it twice stores nothing twice and arms the same timers again.
 //! A parked message here was unreadable: compare it with contracts of HighLevel's payloads.
 
-use broker::{Attempt, Failure, Handler, Outgoing, Unavailable, Verdict};
+use broker::{Attempt, Failure, Handler, Outgoing, Publisher, Unavailable, Verdict};
 use entities::batch::Added;
 use entities::message::{Author, Direction, NewMessage};
 use entities::{ContactId, batch, contact, message, processed_event, setting};
@@ -12,7 +12,7 @@ use messages::{ContactChanged, ContactDetails, Envelope, MessageReceived, event_
 use sea_orm::DatabaseConnection;
 
 use super::store::{Received, Stored, store};
-use crate::follow_ups::{deadline_timer, quiet_timer};
+use super::timers::{self, BatchWaits};
 use crate::group_commit::GroupCommit;
 use crate::halt::{Handled, settled};
 
@@ -21,10 +21,8 @@ pub(super) const CONSUMER: &str = "chat.intake";
 /// Stores messages and contacts.
 pub(crate) struct Intake {
     pub(crate) db: DatabaseConnection,
-    /// The wait where `/batch-config` has set none, in seconds.
-    pub(crate) default_wait_seconds: u32,
-    /// The longest that a talkative contact waits, in seconds.
-    pub(crate) max_wait_seconds: u32,
+    pub(crate) publisher: Publisher,
+    pub(crate) waits: BatchWaits,
     /// Messages that come at once are stored together.
     pub(crate) storing: GroupCommit<Received, Stored>,
 }
@@ -49,18 +47,17 @@ impl Intake {
     async fn received(&self, event: &Envelope) -> Handled {
         let received = Received::read(event)?;
         let contact = received.contact().clone();
-        let stored = self.storing.join(received, |group| store(&self.db, group));
+        let stored = self
+            .storing
+            .join(received, |group| store(&self.db, self.waits, group));
         Ok(match stored.await? {
             Stored::Before => return self.received_before(event, &contact).await,
             Stored::Unanswered(reason) => Verdict::Skipped(reason),
-            Stored::Added {
-                place,
-                is_latest,
-                wait_seconds,
-            } => {
-                let wait_seconds = wait_seconds.unwrap_or(self.default_wait_seconds);
-                Verdict::Done(self.timers(&contact, place, is_latest, wait_seconds))
-            }
+            Stored::Added(own) => Verdict::Done(timers::messages(own)),
+            Stored::AddedTogether(together) => match together.arm(&self.publisher).await {
+                Ok(()) => Verdict::Done(Vec::new()),
+                Err(unavailable) => Verdict::Hold(unavailable),
+            },
         })
     }
 
@@ -80,10 +77,9 @@ impl Intake {
         if batch.is_none_or(|batch| batch.state != batch::State::Open) {
             return Ok(Verdict::Duplicate(Vec::new()));
         }
-        let wait_seconds = setting::batch_wait_seconds(&self.db).await?;
-        let wait_seconds = wait_seconds.unwrap_or(self.default_wait_seconds);
-        let timers = self.timers(contact_id, place, true, wait_seconds);
-        Ok(Verdict::Duplicate(timers))
+        let set_seconds = setting::batch_wait_seconds(&self.db).await?;
+        let own = self.waits.timers(contact_id, place, true, set_seconds);
+        Ok(Verdict::Duplicate(timers::messages(own)))
     }
 
     /// The business wrote: a person of it takes the conversation over.
@@ -146,28 +142,6 @@ impl Intake {
         }
         tx.commit().await?;
         Ok(Verdict::Done(Vec::new()))
-    }
-
-    /// The timers of a message. Of several that were stored together, only the last one needs a quiet
-    /// timer: those of the others would find a newer message. Should it be lost, it comes again with
-    /// that message, which is not acked before.
-    fn timers(
-        &self,
-        contact: &ContactId,
-        place: Added,
-        is_latest: bool,
-        wait_seconds: u32,
-    ) -> Vec<Outgoing> {
-        let Added { batch_id, sequence } = place;
-        let mut timers = Vec::new();
-        if is_latest {
-            timers.push(quiet_timer(contact, batch_id, sequence, wait_seconds));
-        }
-        if sequence == 1 {
-            let seconds = self.max_wait_seconds.max(wait_seconds);
-            timers.push(deadline_timer(contact, batch_id, seconds));
-        }
-        timers
     }
 }
 

@@ -6,3 +6,4 @@ pub(crate) mod opt_out;
 pub(crate) mod precedence;
 pub(crate) mod reply;
 pub(crate) mod store;
+pub(crate) mod timers;

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-/// So many in hand at once, half of what the broker hands out, mean that more are waiting. In normal
-/// life there are a few.
+/// So many batches in hand at once mean that more are waiting: two full messages of timers, or half of the
+/// messages that the broker hands out. In normal life there are a few.
 const MANY: usize = 128;
 
 /// How long they have to be fewer before replies go on: what was closed is acked, and only then the broker
@@ -30,11 +30,11 @@ pub(crate) struct Closings {
     many_at: Mutex<Option<Instant>>,
 }
 
-/// One message that may close a batch, until this is dropped.
+/// One batch that may be closed, until this is dropped.
 pub(crate) struct InHand<'a>(&'a Closings);
 
 impl Closings {
-    /// A message is in hand from now on.
+    /// A batch is in hand from now on.
     pub(crate) fn begin(&self) -> InHand<'_> {
         if self.in_hand.fetch_add(1, Ordering::Relaxed) + 1 >= MANY {
             *self.many_at() = Some(Instant::now());

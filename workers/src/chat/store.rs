@@ -2,11 +2,12 @@
 //! records of their events.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use clients::highlevel::Channel;
 use crash_points::crash_point;
-use entities::batch::{Added, BatchRoute, Incoming};
+use entities::batch::{BatchRoute, Incoming};
 use entities::message::{Author, Direction};
 use entities::{ContactId, batch, contact, message, processed_event, setting};
 use messages::{DecodeError, Envelope, MessageReceived};
@@ -14,6 +15,7 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
 
 use super::intake::{CONSUMER, details, new_message};
 use super::opt_out::{Wish, wish};
+use super::timers::{BatchWaits, Timer, Together};
 
 /// A message of a contact, as its event tells it.
 #[derive(Debug, Clone)]
@@ -26,20 +28,16 @@ pub(crate) struct Received {
 }
 
 /// What became of a message.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) enum Stored {
     /// Its event was taken before.
     Before,
     /// It is kept, and nobody answers it.
     Unanswered(&'static str),
-    /// It is in a batch.
-    Added {
-        place: Added,
-        /// No later message of the batch was stored with it.
-        is_latest: bool,
-        /// The wait that an operator has set.
-        wait_seconds: Option<u32>,
-    },
+    /// It is in a batch; these are its timers.
+    Added(Vec<Timer>),
+    /// It is in a batch, and was stored together with others; these are the timers of all of them.
+    AddedTogether(Arc<Together>),
 }
 
 impl Received {
@@ -77,6 +75,7 @@ impl Received {
 /// Stores the messages, and says what became of each.
 pub(super) async fn store(
     db: &DatabaseConnection,
+    waits: BatchWaits,
     group: Vec<Received>,
 ) -> Result<Vec<Stored>, DbErr> {
     let tx = entities::begin(db).await?;
@@ -118,22 +117,48 @@ pub(super) async fn store(
     // From the last one back: whose batch has been seen was not the latest.
     let mut seen = BTreeSet::new();
     let mut places = places.into_iter().rev();
-    let mut stored: Vec<Stored> = group
-        .iter()
-        .zip(first)
-        .rev()
-        .map(|(received, first)| match (received.unanswered, first) {
-            (_, false) => Stored::Before,
-            (Some(reason), true) => Stored::Unanswered(reason),
-            (None, true) => places.next().map_or(Stored::Before, |place| Stored::Added {
-                place,
-                is_latest: seen.insert(place.batch_id),
-                wait_seconds,
-            }),
-        })
-        .collect();
+    let mut timers = Vec::new();
+    let mut stored: Vec<Option<Stored>> = Vec::with_capacity(group.len());
+    for (received, first) in group.iter().zip(first).rev() {
+        stored.push(match (received.unanswered, first) {
+            (_, false) => Some(Stored::Before),
+            (Some(reason), true) => Some(Stored::Unanswered(reason)),
+            (None, true) => {
+                let place = places.next().ok_or_else(without_place)?;
+                let latest = seen.insert(place.batch_id);
+                let armed_by_it = waits.timers(received.contact(), place, latest, wait_seconds);
+                let traceparent = &received.incoming.traceparent;
+                let armed_by_it = armed_by_it.into_iter();
+                timers.extend(armed_by_it.map(|timer| timer.in_trace(traceparent.clone())));
+                None
+            }
+        });
+    }
     stored.reverse();
-    Ok(stored)
+    Ok(with_timers(stored, timers))
+}
+
+/// Gives the messages that were added, the ones without an answer yet, their timers.
+fn with_timers(stored: Vec<Option<Stored>>, timers: Vec<Timer>) -> Vec<Stored> {
+    let added = stored.iter().filter(|answer| answer.is_none()).count();
+    if added == 1 {
+        let mut timers = Some(timers);
+        let mut of_one = || Stored::Added(timers.take().unwrap_or_default());
+        let answers = stored.into_iter();
+        return answers
+            .map(|answer| answer.unwrap_or_else(&mut of_one))
+            .collect();
+    }
+    let together = Arc::new(Together::new(timers));
+    let of_many = || Stored::AddedTogether(together.clone());
+    let answers = stored.into_iter();
+    answers
+        .map(|answer| answer.unwrap_or_else(of_many))
+        .collect()
+}
+
+fn without_place() -> DbErr {
+    DbErr::Custom("a message that was added has no place in a batch".to_owned())
 }
 
 /// Keeps what the message says about further ones.

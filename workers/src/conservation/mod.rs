@@ -20,6 +20,8 @@ use entities::{conservation, setting};
 use sea_orm::{DatabaseConnection, DbErr};
 use serde::Serialize;
 
+use crate::chat::timers::MOST_TOGETHER;
+
 pub use self::figure::Figure;
 pub(crate) use self::gauges::watch;
 pub(crate) use self::recorded::Recorded;
@@ -116,6 +118,12 @@ impl Books {
         for (queue, tally) in tallies {
             let parked = self.depths.parked(queue).await?;
             let queued = self.depths.waiting(queue).await?;
+            // Nobody can tell how many timers a message holds without reading it.
+            let rows_of_one = match queue {
+                WorkQueue::ChatFlush => MOST_TOGETHER as u64,
+                _ => 1,
+            };
+            let (queued, delayed) = (queued * rows_of_one, delayed * rows_of_one);
             consumers.push(Figure::of(queue.name(), tally, parked, queued, delayed));
         }
         Ok(Balance {

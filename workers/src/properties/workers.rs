@@ -14,6 +14,7 @@ use crate::Config;
 use crate::chat::flush::Flush;
 use crate::chat::intake::Intake;
 use crate::chat::reply::{Groups, Reply};
+use crate::chat::timers::BatchWaits;
 use crate::group_commit::GroupCommit;
 use crate::notification::Notification;
 use crate::research::completion::CompletionWorker;
@@ -112,8 +113,11 @@ pub(super) fn workers(
         },
         intake: Intake {
             db: db.clone(),
-            default_wait_seconds: config.wait_seconds,
-            max_wait_seconds: config.max_wait_seconds,
+            publisher: nowhere(),
+            waits: BatchWaits {
+                default_seconds: config.wait_seconds,
+                longest_seconds: config.max_wait_seconds,
+            },
             storing: GroupCommit::default(),
         },
         flush: Flush {
@@ -147,8 +151,8 @@ pub(super) fn workers(
     }
 }
 
-/// A publisher without a broker: no story changes the wait, which is the only thing that handlers
-/// publish themselves.
+/// A publisher without a broker: no story changes the wait or has messages stored together, and for
+/// nothing else do handlers publish themselves.
 fn nowhere() -> Publisher {
     Publisher::start(BrokerSettings {
         url: "amqp://127.0.0.1:9/none".to_owned(),
