@@ -1,10 +1,9 @@
-//! Connections and transactions, alike on SQLite and PostgreSQL.
+//! Connections, alike on SQLite and PostgreSQL.
 
 use std::{str::FromStr, time::Duration};
 
 use sea_orm::{
-    AccessMode, ConnAcquireErr, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
-    IsolationLevel, RuntimeErr, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    ConnAcquireErr, DatabaseConnection, DbErr, RuntimeErr,
     sqlx::{
         self, ConnectOptions, Connection, Executor,
         postgres::{PgConnectOptions, PgPoolOptions},
@@ -17,14 +16,14 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a caller waits for a connection. Longer than a SQLite writer waits, so that a full
 /// pool behind one slow writer is not mistaken for a database that is down.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(15);
+pub(crate) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The same for connections that may be opened while the database is down: whoever asks for a
 /// status wants to hear soon that there is none.
 const LAZY_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// SQLite has one writer at a time. Those who wait for it look again and again; those who wait for a
-/// connection are told.
+/// connection are told, as are those of this process who want to write (`transaction.rs`).
 const SQLITE_CONNECTIONS: u32 = 4;
 
 /// How much of the file each connection keeps in memory at most: in KiB where it is negative. By default it
@@ -109,56 +108,6 @@ pub async fn connect(url: &str, max_connections: u32) -> Result<DatabaseConnecti
 /// [`ConnectError::Address`].
 pub fn connect_lazy(url: &str, max_connections: u32) -> Result<DatabaseConnection, ConnectError> {
     Ok(Server::parse(url)?.pool(max_connections, LAZY_ACQUIRE_TIMEOUT))
-}
-
-/// Begins a transaction that may read first and write then.
-///
-/// SQLite takes the write lock at once (`BEGIN IMMEDIATE`): a transaction that has read and then
-/// wants to write would otherwise fail when another wrote in between. PostgreSQL: `READ
-/// COMMITTED`.
-///
-/// # Errors
-///
-/// Any database error; see [`is_transient`].
-pub async fn begin(db: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
-    let options = TransactionOptions {
-        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-        ..Default::default()
-    };
-    to_its_beginning(db, options).await
-}
-
-/// Begins a transaction that only reads, and sees the database as it was at its first look: counts
-/// of several tables fit together.
-///
-/// # Errors
-///
-/// Any database error; see [`is_transient`].
-pub async fn snapshot(db: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
-    let postgres = db.get_database_backend() == DbBackend::Postgres;
-    let options = TransactionOptions {
-        isolation_level: postgres.then_some(IsolationLevel::RepeatableRead),
-        access_mode: postgres.then_some(AccessMode::ReadOnly),
-        sqlite_transaction_mode: Some(SqliteTransactionMode::Deferred),
-    };
-    to_its_beginning(db, options).await
-}
-
-/// Begins in a task of its own, so that it is not broken off when the caller is: sqlx ends the
-/// transaction of a caller that is dropped only once PostgreSQL has answered `BEGIN`. Dropped before, the
-/// connection would go back into the pool in the middle of a transaction, and what the next caller
-/// writes would be part of it: not there for others, and lost with the connection.
-async fn to_its_beginning(
-    db: &DatabaseConnection,
-    options: TransactionOptions,
-) -> Result<DatabaseTransaction, DbErr> {
-    let db = db.clone();
-    match tokio::spawn(async move { db.begin_with_options(options).await }).await {
-        Ok(begun) => begun,
-        Err(failure) if failure.is_panic() => std::panic::resume_unwind(failure.into_panic()),
-        // The runtime is shutting down.
-        Err(_) => Err(DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed)),
-    }
 }
 
 /// Whether the database could not do it now and may later: connection lost, pool empty, busy,

@@ -28,9 +28,11 @@ pub mod reply;
 pub mod retention;
 pub mod setting;
 mod text_list;
+mod transaction;
 pub mod unclaimed_response;
 mod write;
 
-pub use connection::{ConnectError, begin, connect, connect_lazy, is_transient, snapshot};
+pub use connection::{ConnectError, connect, connect_lazy, is_transient};
 pub use ids::{ApiKeyId, BatchId, ContactId, JobId, MessageId, ResponseId};
 pub use text_list::TextList;
+pub use transaction::{Transaction, begin, snapshot};

@@ -297,7 +297,7 @@ impl Starter {
                     groups: Groups::default(),
                     closings: self.closings.clone(),
                 };
-                self.read(db, WorkQueue::ChatReply, 256, 300, reply);
+                self.read(db, WorkQueue::ChatReply, 512, 300, reply);
             }
             Role::Notification => {
                 let notification = Notification {

@@ -3,10 +3,12 @@
 use std::{
     future::{Future, poll_fn},
     pin::pin,
+    sync::Mutex,
     task::Poll,
 };
 
 use entities::{batch, begin, connect, connect_lazy, is_transient, setting};
+use futures_util::future::{join, join_all};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend};
 
 use crate::{
@@ -119,6 +121,33 @@ async fn sqlite_keeps_what_it_has_committed() {
 }
 
 #[tokio::test]
+async fn writers_of_one_process_take_turns_on_sqlite_in_the_order_they_came() {
+    crate::database::on_sqlite(|fresh| async move {
+        let db = fresh.migrated().await;
+        let first = begin(&db).await.unwrap();
+        let order = Mutex::new(Vec::new());
+        let writers = (0..20).map(async |number| {
+            let tx = begin(&db).await.unwrap();
+            order.lock().unwrap().push(number);
+            setting::put(&tx, "last", &number.to_string(), at(number))
+                .await
+                .unwrap();
+            tx.commit().await.unwrap();
+        });
+        let ended = async {
+            setting::put(&first, "last", "first", at(0)).await.unwrap();
+            first.commit().await.unwrap();
+        };
+        join(join_all(writers), ended).await;
+
+        assert_eq!(order.into_inner().unwrap(), (0..20).collect::<Vec<_>>());
+        let last = setting::get(&db, "last").await.unwrap();
+        assert_eq!(last.as_deref(), Some("19"));
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_missing_sqlite_file_is_named_and_not_made() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("missing.db");
@@ -191,12 +220,12 @@ async fn a_deadlock_is_worth_another_try() {
         let (first, second) = tokio::join!(
             async {
                 let result = setting::put(&one, "b", "1", at(2)).await;
-                one.rollback().await.unwrap();
+                drop(one);
                 result
             },
             async {
                 let result = setting::put(&two, "a", "2", at(2)).await;
-                two.rollback().await.unwrap();
+                drop(two);
                 result
             },
         );

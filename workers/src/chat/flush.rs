@@ -53,12 +53,14 @@ impl Handler for Flush {
 
 impl Flush {
     async fn flush_requested(&self, event: &Envelope) -> Handled {
+        let _in_hand = self.closings.begin(1);
         self.flush(event.data()?).await
     }
 
     /// Several timers that were armed together: each closes its batch or not, in its own trace.
     async fn timers_due(&self, event: &Envelope) -> Handled {
         let data: TimersDue = event.data()?;
+        let _in_hand = self.closings.begin(data.timers.len());
         let closing = data.timers.into_iter().map(async |timer| {
             let span = debug_span!("timer", otel.name = "close batch");
             continue_trace(&span, timer.traceparent.as_deref());
@@ -91,7 +93,6 @@ impl Flush {
     }
 
     async fn flush(&self, data: FlushRequested) -> Handled {
-        let _in_hand = self.closings.begin();
         let contact = ContactId(data.contact_id);
         let batch_id = match data.batch_id {
             Some(id) => BatchId(id),

@@ -11,9 +11,13 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-/// So many batches in hand at once mean that more are waiting: two full messages of timers, or half of the
-/// messages that the broker hands out. In normal life there are a few.
+/// So many in hand at once, half of the messages that the broker hands out, mean that more are waiting. In
+/// normal life there are a few.
 const MANY: usize = 128;
+
+/// So many timers that came as one message are as much to do as one that came alone: they share its
+/// delivery, its ack and its transaction.
+const TOGETHER_AS_ONE: usize = 8;
 
 /// How long they have to be fewer before replies go on: what was closed is acked, and only then the broker
 /// hands out more.
@@ -30,16 +34,23 @@ pub(crate) struct Closings {
     many_at: Mutex<Option<Instant>>,
 }
 
-/// One batch that may be closed, until this is dropped.
-pub(crate) struct InHand<'a>(&'a Closings);
+/// A message that may close batches, until this is dropped.
+pub(crate) struct InHand<'a> {
+    closings: &'a Closings,
+    weight: usize,
+}
 
 impl Closings {
-    /// A batch is in hand from now on.
-    pub(crate) fn begin(&self) -> InHand<'_> {
-        if self.in_hand.fetch_add(1, Ordering::Relaxed) + 1 >= MANY {
+    /// A message that may close so many batches is in hand from now on.
+    pub(crate) fn begin(&self, batches: usize) -> InHand<'_> {
+        let weight = batches.div_ceil(TOGETHER_AS_ONE);
+        if self.in_hand.fetch_add(weight, Ordering::Relaxed) + weight >= MANY {
             *self.many_at() = Some(Instant::now());
         }
-        InHand(self)
+        InHand {
+            closings: self,
+            weight,
+        }
     }
 
     /// Waits while there are many.
@@ -64,30 +75,45 @@ impl Closings {
 
 impl Drop for InHand<'_> {
     fn drop(&mut self) {
-        self.0.in_hand.fetch_sub(1, Ordering::Relaxed);
+        let in_hand = &self.closings.in_hand;
+        in_hand.fetch_sub(self.weight, Ordering::Relaxed);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::Ordering;
     use std::time::Duration;
 
     use tokio::time::Instant;
 
-    use super::{Closings, MANY, PATIENCE, PAUSE};
+    use super::{Closings, MANY, PATIENCE, PAUSE, TOGETHER_AS_ONE};
 
     #[test]
     fn a_few_closings_keep_no_reply_waiting() {
         let closings = Closings::default();
-        let _in_hand: Vec<_> = (1..MANY).map(|_| closings.begin()).collect();
+        let _in_hand: Vec<_> = (1..MANY).map(|_| closings.begin(1)).collect();
         let now = Instant::now();
         assert_eq!(closings.busy_until(now, now), None);
     }
 
     #[test]
+    fn timers_that_came_together_count_for_fewer() {
+        let closings = Closings::default();
+        let full = TOGETHER_AS_ONE * 8;
+        let in_hand: Vec<_> = (1..MANY / 8).map(|_| closings.begin(full)).collect();
+        let now = Instant::now();
+        assert_eq!(closings.busy_until(now, now), None);
+        let _one_more = closings.begin(full);
+        assert!(closings.busy_until(now, now).is_some());
+        drop(in_hand);
+        assert_eq!(closings.in_hand.load(Ordering::Relaxed), 8);
+    }
+
+    #[test]
     fn a_reply_goes_on_a_moment_after_the_last_of_many() {
         let closings = Closings::default();
-        let in_hand: Vec<_> = (0..MANY).map(|_| closings.begin()).collect();
+        let in_hand: Vec<_> = (0..MANY).map(|_| closings.begin(1)).collect();
         let now = Instant::now();
         let until = closings.busy_until(now, now).unwrap();
         assert!(until > now && until <= now + PAUSE);
@@ -96,7 +122,7 @@ mod tests {
         assert_eq!(closings.busy_until(now, now), Some(until));
         assert_eq!(closings.busy_until(now, until), None);
         // What came between, few of them, prolongs nothing.
-        drop(closings.begin());
+        drop(closings.begin(1));
         assert_eq!(closings.busy_until(now, until), None);
     }
 
@@ -104,7 +130,7 @@ mod tests {
     fn no_reply_waits_longer_than_its_patience() {
         let closings = Closings::default();
         let came = Instant::now();
-        let mut in_hand: Vec<_> = (0..MANY).map(|_| closings.begin()).collect();
+        let mut in_hand: Vec<_> = (0..MANY).map(|_| closings.begin(1)).collect();
         let just_before = came + PATIENCE - Duration::from_millis(1);
         // They come and go all the time.
         *closings.many_at() = Some(just_before);

@@ -8,6 +8,7 @@ use clients::openai::{InputItem, ReplyRequest, Role, Usage};
 use crash_points::crash_point;
 use entities::reply::{self, NewReply};
 use entities::{BatchId, batch, message};
+use sea_orm::{DatabaseConnection, DbErr};
 use tracing::{debug, warn};
 
 use super::Reply;
@@ -80,8 +81,11 @@ impl Reply {
             model: answer.model,
             generated_at: crate::time::now(),
         };
-        let store = |group| reply::store_all(&self.db, group);
-        let stored = self.groups.storing.join(reply, store).await?;
+        let stored = self
+            .groups
+            .storing
+            .join(reply, |group| store(&self.db, group));
+        let stored = stored.await?;
         crash_point!("chat.reply.reply_stored");
         Ok(stored)
     }
@@ -123,6 +127,14 @@ impl Reply {
             metadata: BTreeMap::from([("batch_id".to_owned(), batch.id.to_string())]),
         })
     }
+}
+
+/// Stores the replies, in one transaction, and returns those that are stored.
+async fn store(db: &DatabaseConnection, group: Vec<NewReply>) -> Result<Vec<reply::Model>, DbErr> {
+    let tx = entities::begin(db).await?;
+    let stored = reply::store_all(&tx, group).await?;
+    tx.commit().await?;
+    Ok(stored)
 }
 
 fn length_item(channel: Channel) -> InputItem {
