@@ -25,7 +25,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// The longest that a reply waits. As many replies wait at once as the worker has in hand, so that some
 /// hundreds a second are made whatever else is done.
-const PATIENCE: Duration = Duration::from_millis(500);
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What one process has to close.
 #[derive(Default)]
@@ -53,9 +53,9 @@ impl Closings {
         }
     }
 
-    /// Waits while there are many.
-    pub(crate) async fn give_way(&self) {
-        let came = Instant::now();
+    /// Waits while there are many. `came` is when the reply was taken: however often it gives way, its
+    /// patience is one.
+    pub(crate) async fn give_way(&self, came: Instant) {
         while let Some(until) = self.busy_until(came, Instant::now()) {
             sleep_until(until).await;
         }

@@ -28,6 +28,7 @@ use entities::reply::{self, NewReply};
 use entities::{BatchId, ContactId, contact, effect, message};
 use messages::{BatchClosed, Envelope};
 use sea_orm::DatabaseConnection;
+use tokio::time::Instant;
 use tracing::warn;
 
 use self::briefing::{Briefing, brief};
@@ -99,8 +100,9 @@ pub(crate) struct Groups {
 
 impl Handler for Reply {
     async fn handle(&self, event: &Envelope, attempt: Attempt) -> Verdict {
-        self.closings.give_way().await;
-        let verdict = settled(&self.db, self.reply(event).await).await;
+        let came = Instant::now();
+        self.closings.give_way(came).await;
+        let verdict = settled(&self.db, self.reply(event, came).await).await;
         self.expect_back(event, &verdict, attempt).await;
         verdict
     }
@@ -130,7 +132,7 @@ impl Handler for Reply {
 }
 
 impl Reply {
-    async fn reply(&self, event: &Envelope) -> Handled {
+    async fn reply(&self, event: &Envelope, came: Instant) -> Handled {
         let data: BatchClosed = event.data()?;
         let batch_id = BatchId(data.batch_id);
         let briefing = self
@@ -166,6 +168,8 @@ impl Reply {
         if let Some((outcome, reason)) = self.reason_not_to_reply(&briefing, channel).await? {
             return self.end(batch, outcome, reason).await;
         }
+        // Those that have begun by then are hundreds, too.
+        self.closings.give_way(came).await;
         let reply = match briefing.reply.clone() {
             Some(reply) => reply,
             None => self.generate(&briefing, channel).await?,
@@ -175,6 +179,7 @@ impl Reply {
                 .end(batch, Outcome::Suppressed, "model_saw_no_need")
                 .await;
         }
+        self.closings.give_way(came).await;
         // Everything that takes time comes before the claim: after it, the clock of the send runs.
         let outgoing = Self::outgoing(batch, channel, &reply, &briefing.messages);
         match self.claim(batch, channel).await? {
