@@ -1,9 +1,8 @@
 //! Timers that were armed together: each is for itself.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use broker::{Attempt, BrokerSettings, Handler as _, Outgoing, Publisher, Verdict, WorkQueue};
+use broker::{Attempt, Handler as _, Outgoing, Verdict, WorkQueue};
 use entities::batch::{self, State};
 use entities::{BatchId, ContactId};
 use messages::{
@@ -19,6 +18,7 @@ use super::Flush;
 use crate::chat::store::{Received, Stored, store};
 use crate::chat::timers::{BatchWaits, Together};
 use crate::group_commit::GroupCommit;
+use crate::properties::nowhere;
 use crate::time::now;
 
 const WAITS: BatchWaits = BatchWaits {
@@ -35,12 +35,7 @@ fn trace(contact: &str) -> String {
 fn flush(db: &DatabaseConnection) -> Flush {
     Flush {
         db: db.clone(),
-        publisher: Publisher::start(BrokerSettings {
-            url: "amqp://127.0.0.1:9/none".to_owned(),
-            certificate_authority: None,
-            name: "none".to_owned(),
-            publish_deadline: Duration::from_secs(1),
-        }),
+        publisher: nowhere(),
         closing: GroupCommit::default(),
         closings: Arc::default(),
     }

@@ -188,13 +188,14 @@ impl Together {
 mod tests {
     use std::time::Duration;
 
-    use broker::{BrokerSettings, Outgoing, Publisher, WorkQueue};
+    use broker::{Outgoing, WorkQueue};
     use entities::batch::Added;
     use entities::{BatchId, ContactId};
     use messages::{Envelope, FlushRequested, FlushTrigger, TimersDue, event_type};
     use uuid::Uuid;
 
     use super::{BatchWaits, MOST_TOGETHER, Timer, Together, messages};
+    use crate::properties::nowhere;
 
     const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
@@ -272,12 +273,7 @@ mod tests {
 
     #[tokio::test]
     async fn where_the_broker_does_not_confirm_all_who_wait_for_it_are_told() {
-        let publisher = Publisher::start(BrokerSettings {
-            url: "amqp://127.0.0.1:9/none".to_owned(),
-            certificate_authority: None,
-            name: "none".to_owned(),
-            publish_deadline: Duration::from_millis(50),
-        });
+        let publisher = nowhere();
         let together = Together::new(vec![quiet(1, 30), quiet(2, 30)]);
         let (first, second) = tokio::join!(together.arm(&publisher), together.arm(&publisher));
         for answer in [first, second] {

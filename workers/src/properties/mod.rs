@@ -25,6 +25,8 @@ use sea_orm::DatabaseConnection;
 use test_support::Database;
 use tokio::runtime::Builder;
 
+pub(crate) use self::workers::nowhere;
+
 /// Plays `cases` stories (or as many as `PROPERTY_CASES` says) one after another on one database.
 ///
 /// # Panics

@@ -153,7 +153,7 @@ pub(super) fn workers(
 
 /// A publisher without a broker: no story changes the wait or has messages stored together, and for
 /// nothing else do handlers publish themselves.
-fn nowhere() -> Publisher {
+pub(crate) fn nowhere() -> Publisher {
     Publisher::start(BrokerSettings {
         url: "amqp://127.0.0.1:9/none".to_owned(),
         certificate_authority: None,
