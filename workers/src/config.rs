@@ -12,6 +12,7 @@ use clients::openai::OpenaiConfig;
 use config::{ConfigError, Environment, Secret};
 
 use crate::chat::reply::{ReplySettings, links};
+use crate::chat::timers::BatchWaits;
 use crate::prices::Prices;
 use crate::research::submission::ResearchSettings;
 use crate::retention::Times;
@@ -40,8 +41,7 @@ pub struct Config {
     pub(crate) research: ResearchSettings,
     pub(crate) reply: ReplySettings,
     pub(crate) prices: Arc<Prices>,
-    pub(crate) wait_seconds: u32,
-    pub(crate) max_wait_seconds: u32,
+    pub(crate) batch_waits: BatchWaits,
     pub(crate) documents_dir: PathBuf,
     pub(crate) retention: Times,
     pub(crate) cost_alert_usd: Option<f64>,
@@ -91,8 +91,10 @@ impl Config {
             retention: Times::read(environment_ref, research.cache),
             research,
             reply: read_reply(environment_ref),
-            wait_seconds: config::wait_seconds(environment_ref),
-            max_wait_seconds: environment_ref.number("MESSAGE_BATCH_MAX_WAIT", 300, 5..=3600),
+            batch_waits: BatchWaits {
+                default_seconds: config::wait_seconds(environment_ref),
+                longest_seconds: environment_ref.number("MESSAGE_BATCH_MAX_WAIT", 300, 5..=3600),
+            },
             documents_dir: environment_ref.text("DOCUMENTS_DIR", "documents").into(),
             cost_alert_usd: environment_ref.optional_number("JOB_COST_ALERT_USD", 0.0..=1e6),
             notify_url: environment_ref.secret("NOTIFY_WEBHOOK_URL"),

@@ -15,7 +15,6 @@ use crate::chat::flush::Flush;
 use crate::chat::intake::Intake;
 use crate::chat::precedence::Closings;
 use crate::chat::reply::{Groups, Reply};
-use crate::chat::timers::BatchWaits;
 use crate::conservation::{self, Books, CountError, Recorded, Waits};
 use crate::erasure::Eraser;
 use crate::group_commit::GroupCommit;
@@ -166,8 +165,7 @@ fn broker_settings(config: &Config) -> BrokerSettings {
 
 fn waits(config: &Config) -> Waits {
     Waits {
-        default_wait_seconds: config.wait_seconds,
-        max_wait_seconds: config.max_wait_seconds,
+        batches: config.batch_waits,
         watch: config.research.watch,
     }
 }
@@ -272,10 +270,7 @@ impl Starter {
                 let intake = Intake {
                     db: db.clone(),
                     publisher: self.publisher.clone(),
-                    waits: BatchWaits {
-                        default_seconds: config.wait_seconds,
-                        longest_seconds: config.max_wait_seconds,
-                    },
+                    waits: config.batch_waits,
                     storing: GroupCommit::default(),
                 };
                 self.read(db, WorkQueue::ChatIntake, 512, 60, intake);
@@ -313,8 +308,7 @@ impl Starter {
                 let sweeper = Sweeper {
                     forgotten: Forgotten {
                         db: db.clone(),
-                        default_wait_seconds: config.wait_seconds,
-                        max_wait_seconds: config.max_wait_seconds,
+                        waits: config.batch_waits,
                         watch: config.research.watch,
                     },
                     publisher: self.publisher.clone(),

@@ -11,6 +11,7 @@ use serde_json::Value;
 use tokio::time::MissedTickBehavior;
 
 use crate::faults::{CREATE_RESPONSE, slow};
+use crate::trace::trace_id;
 
 on_both_databases!(
     three_messages_within_the_wait_get_one_reply,
@@ -112,15 +113,15 @@ async fn contacts_who_write_at_once_share_timers_and_are_each_answered_in_their_
     // What has come while the first one was stored was stored together: a few messages hold the deadlines.
     let deadlines = waiting(&world, "delay.300s");
     assert!((1..40).contains(&deadlines), "{deadlines}");
-    let trace = |traceparent: &str| traceparent.split('-').nth(1).unwrap().to_owned();
     let mut traces = BTreeSet::new();
     for wish in world.broker.waiting("chat.reply") {
         let event: Value = serde_json::from_str(wish["payload"].as_str().unwrap()).unwrap();
         let contact = event["data"]["contact_id"].as_str().unwrap();
         let batch = world.until_batch(contact, State::Closed).await;
-        let of_wish = trace(event["traceparent"].as_str().unwrap());
-        assert_eq!(of_wish, trace(&batch.traceparent.unwrap()), "{contact}");
-        traces.insert(of_wish);
+        let of_wish = trace_id(event["traceparent"].as_str().unwrap());
+        let of_batch = batch.traceparent.unwrap();
+        assert_eq!(of_wish, trace_id(&of_batch), "{contact}");
+        traces.insert(of_wish.to_owned());
     }
     assert_eq!(traces.len(), 40);
 }

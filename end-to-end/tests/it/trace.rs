@@ -84,7 +84,7 @@ async fn until_waiting(world: &World, queue: &str) -> Value {
 }
 
 /// The second part of a `traceparent` (W3C Trace Context).
-fn trace_id(traceparent: &str) -> &str {
+pub(crate) fn trace_id(traceparent: &str) -> &str {
     let id = traceparent.split('-').nth(1).unwrap();
     assert!(
         id.len() == 32 && id.bytes().any(|digit| digit != b'0'),

@@ -85,10 +85,12 @@ impl Flush {
                 unsettled => return unsettled,
             }
         }
-        Ok(match (won, follow_ups.is_empty()) {
-            (_, true) => Verdict::Skipped(skipped),
-            (true, false) => Verdict::Done(follow_ups),
-            (false, false) => Verdict::Duplicate(follow_ups),
+        Ok(if won {
+            Verdict::Done(follow_ups)
+        } else if follow_ups.is_empty() {
+            Verdict::Skipped(skipped)
+        } else {
+            Verdict::Duplicate(follow_ups)
         })
     }
 

@@ -171,7 +171,7 @@ async fn messages_that_are_stored_together_have_their_timers_together() {
     let of_all: Vec<&Arc<Together>> = stored
         .iter()
         .map(|stored| match stored {
-            Stored::AddedTogether(together) => together,
+            Stored::Added(together) => together,
             other => panic!("{other:?}"),
         })
         .collect();

@@ -53,10 +53,12 @@ impl Intake {
         Ok(match stored.await? {
             Stored::Before => return self.received_before(event, &contact).await,
             Stored::Unanswered(reason) => Verdict::Skipped(reason),
-            Stored::Added(own) => Verdict::Done(timers::messages(own)),
-            Stored::AddedTogether(together) => match together.arm(&self.publisher).await {
-                Ok(()) => Verdict::Done(Vec::new()),
-                Err(unavailable) => Verdict::Hold(unavailable),
+            Stored::Added(timers) => match timers.of_one() {
+                Some(messages) => Verdict::Done(messages.to_vec()),
+                None => match timers.arm(&self.publisher).await {
+                    Ok(()) => Verdict::Done(Vec::new()),
+                    Err(unavailable) => Verdict::Hold(unavailable),
+                },
             },
         })
     }

@@ -15,7 +15,7 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
 
 use super::intake::{CONSUMER, details, new_message};
 use super::opt_out::{Wish, wish};
-use super::timers::{BatchWaits, Timer, Together};
+use super::timers::{BatchWaits, Together};
 
 /// A message of a contact, as its event tells it.
 #[derive(Debug, Clone)]
@@ -34,10 +34,8 @@ pub(crate) enum Stored {
     Before,
     /// It is kept, and nobody answers it.
     Unanswered(&'static str),
-    /// It is in a batch; these are its timers.
-    Added(Vec<Timer>),
-    /// It is in a batch, and was stored together with others; these are the timers of all of them.
-    AddedTogether(Arc<Together>),
+    /// It is in a batch; these are the timers of all that were added with it.
+    Added(Arc<Together>),
 }
 
 impl Received {
@@ -118,6 +116,7 @@ pub(super) async fn store(
     let mut seen = BTreeSet::new();
     let mut places = places.into_iter().rev();
     let mut timers = Vec::new();
+    // `None`: added, and to get the timers of all, once they are known.
     let mut stored: Vec<Option<Stored>> = Vec::with_capacity(group.len());
     for (received, first) in group.iter().zip(first).rev() {
         stored.push(match (received.unanswered, first) {
@@ -126,35 +125,20 @@ pub(super) async fn store(
             (None, true) => {
                 let place = places.next().ok_or_else(without_place)?;
                 let latest = seen.insert(place.batch_id);
-                let armed_by_it = waits.timers(received.contact(), place, latest, wait_seconds);
+                let own = waits.timers(received.contact(), place, latest, wait_seconds);
                 let traceparent = &received.incoming.traceparent;
-                let armed_by_it = armed_by_it.into_iter();
-                timers.extend(armed_by_it.map(|timer| timer.in_trace(traceparent.clone())));
+                let own = own.into_iter();
+                timers.extend(own.map(|timer| timer.in_trace(traceparent.clone())));
                 None
             }
         });
     }
-    stored.reverse();
-    Ok(with_timers(stored, timers))
-}
-
-/// Gives the messages that were added, the ones without an answer yet, their timers.
-fn with_timers(stored: Vec<Option<Stored>>, timers: Vec<Timer>) -> Vec<Stored> {
     let added = stored.iter().filter(|answer| answer.is_none()).count();
-    if added == 1 {
-        let mut timers = Some(timers);
-        let mut of_one = || Stored::Added(timers.take().unwrap_or_default());
-        let answers = stored.into_iter();
-        return answers
-            .map(|answer| answer.unwrap_or_else(&mut of_one))
-            .collect();
-    }
-    let together = Arc::new(Together::new(timers));
-    let of_many = || Stored::AddedTogether(together.clone());
-    let answers = stored.into_iter();
-    answers
-        .map(|answer| answer.unwrap_or_else(of_many))
-        .collect()
+    let together = Arc::new(Together::of(added, timers));
+    let answers = stored.into_iter().rev();
+    Ok(answers
+        .map(|answer| answer.unwrap_or_else(|| Stored::Added(together.clone())))
+        .collect())
 }
 
 fn without_place() -> DbErr {

@@ -47,16 +47,26 @@ impl BatchWaits {
         set_seconds: Option<u32>,
     ) -> Vec<Timer> {
         let Added { batch_id, sequence } = place;
-        let wait_seconds = set_seconds.unwrap_or(self.default_seconds);
         let mut timers = Vec::new();
         if latest {
-            timers.push(Timer::quiet(contact, batch_id, sequence, wait_seconds));
+            let seconds = self.quiet_seconds(set_seconds);
+            timers.push(Timer::quiet(contact, batch_id, sequence, seconds));
         }
         if sequence == 1 {
-            let seconds = self.longest_seconds.max(wait_seconds);
+            let seconds = self.deadline_seconds(set_seconds);
             timers.push(Timer::deadline(contact, batch_id, seconds));
         }
         timers
+    }
+
+    /// How long a contact has to be quiet, where an operator has set this wait.
+    pub(crate) fn quiet_seconds(self, set_seconds: Option<u32>) -> u32 {
+        set_seconds.unwrap_or(self.default_seconds)
+    }
+
+    /// How long a batch stays open at most, where an operator has set this wait.
+    pub(crate) fn deadline_seconds(self, set_seconds: Option<u32>) -> u32 {
+        self.longest_seconds.max(self.quiet_seconds(set_seconds))
     }
 }
 
@@ -153,16 +163,24 @@ fn about(flush: &FlushRequested) -> String {
 /// The timers of messages that were stored together. None of them is acked before all are armed.
 #[derive(Debug)]
 pub(crate) struct Together {
+    added: usize,
     messages: Vec<Outgoing>,
     armed: OnceCell<Result<(), Unavailable>>,
 }
 
 impl Together {
-    pub(crate) fn new(timers: Vec<Timer>) -> Self {
+    /// These timers are of so many messages that were added to batches.
+    pub(crate) fn of(added: usize, timers: Vec<Timer>) -> Self {
         Self {
+            added,
             messages: messages(timers),
             armed: OnceCell::new(),
         }
+    }
+
+    /// What arms the timers of one message alone: its follow-ups. `None` where there are others.
+    pub(crate) fn of_one(&self) -> Option<&[Outgoing]> {
+        (self.added == 1).then_some(&self.messages)
     }
 
     #[cfg(test)]
@@ -274,7 +292,7 @@ mod tests {
     #[tokio::test]
     async fn where_the_broker_does_not_confirm_all_who_wait_for_it_are_told() {
         let publisher = nowhere();
-        let together = Together::new(vec![quiet(1, 30), quiet(2, 30)]);
+        let together = Together::of(2, vec![quiet(1, 30), quiet(2, 30)]);
         let (first, second) = tokio::join!(together.arm(&publisher), together.arm(&publisher));
         for answer in [first, second] {
             let words = answer.unwrap_err().to_string();

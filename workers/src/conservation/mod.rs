@@ -20,7 +20,7 @@ use entities::{conservation, setting};
 use sea_orm::{DatabaseConnection, DbErr};
 use serde::Serialize;
 
-use crate::chat::timers::MOST_TOGETHER;
+use crate::chat::timers::{BatchWaits, MOST_TOGETHER};
 
 pub use self::figure::Figure;
 pub(crate) use self::gauges::watch;
@@ -57,15 +57,14 @@ pub struct Books {
     db: DatabaseConnection,
     depths: Depths,
     lanes: BTreeSet<Lane>,
-    default_wait_seconds: u32,
+    waits: BatchWaits,
     margin: Duration,
 }
 
 /// What the books need to know of the configuration.
 #[derive(Debug, Clone)]
 pub(crate) struct Waits {
-    pub(crate) default_wait_seconds: u32,
-    pub(crate) max_wait_seconds: u32,
+    pub(crate) batches: BatchWaits,
     pub(crate) watch: Duration,
 }
 
@@ -82,12 +81,12 @@ impl Books {
     ) -> Result<Self, CountError> {
         let watch = u32::try_from(waits.watch.as_secs()).unwrap_or(u32::MAX);
         let mut lanes = Lane::of_waiting_messages();
-        lanes.extend([waits.max_wait_seconds, watch].map(Lane::seconds));
+        lanes.extend([waits.batches.longest_seconds, watch].map(Lane::seconds));
         Ok(Self {
             db,
             depths: Depths::connect(broker).await?,
             lanes,
-            default_wait_seconds: waits.default_wait_seconds,
+            waits: waits.batches,
             margin,
         })
     }
@@ -109,7 +108,7 @@ impl Books {
         tx.commit().await?;
 
         let mut lanes = self.lanes.clone();
-        lanes.insert(Lane::seconds(wait.unwrap_or(self.default_wait_seconds)));
+        lanes.insert(Lane::seconds(self.waits.quiet_seconds(wait)));
         let mut delayed = 0;
         for lane in lanes {
             delayed += self.depths.delayed(lane).await?;

@@ -14,7 +14,6 @@ use crate::Config;
 use crate::chat::flush::Flush;
 use crate::chat::intake::Intake;
 use crate::chat::reply::{Groups, Reply};
-use crate::chat::timers::BatchWaits;
 use crate::group_commit::GroupCommit;
 use crate::notification::Notification;
 use crate::research::completion::CompletionWorker;
@@ -114,10 +113,7 @@ pub(super) fn workers(
         intake: Intake {
             db: db.clone(),
             publisher: nowhere(),
-            waits: BatchWaits {
-                default_seconds: config.wait_seconds,
-                longest_seconds: config.max_wait_seconds,
-            },
+            waits: config.batch_waits,
             storing: GroupCommit::default(),
         },
         flush: Flush {
@@ -144,8 +140,7 @@ pub(super) fn workers(
         },
         forgotten: Forgotten {
             db: db.clone(),
-            default_wait_seconds: config.wait_seconds,
-            max_wait_seconds: config.max_wait_seconds,
+            waits: config.batch_waits,
             watch: config.research.watch,
         },
     }

@@ -12,6 +12,7 @@ use entities::job::{self, State};
 use entities::{batch, setting};
 use sea_orm::{DatabaseConnection, DbErr};
 
+use crate::chat::timers::BatchWaits;
 use crate::follow_ups::{
     batch_closed_again, document_created_again, resume_job, sweep, watch_again,
 };
@@ -32,8 +33,7 @@ const AT_ONCE: u64 = 500;
 /// Looks for rows that nothing drives on.
 pub(crate) struct Forgotten {
     pub(crate) db: DatabaseConnection,
-    pub(crate) default_wait_seconds: u32,
-    pub(crate) max_wait_seconds: u32,
+    pub(crate) waits: BatchWaits,
     pub(crate) watch: Duration,
 }
 
@@ -69,12 +69,10 @@ impl Forgotten {
 
     async fn open_batches(&self) -> Result<Find, DbErr> {
         let now = crate::time::now();
-        let wait = setting::batch_wait_seconds(&self.db)
-            .await?
-            .unwrap_or(self.default_wait_seconds);
-        let max_wait = self.max_wait_seconds.max(wait);
-        let quiet_before = now - TimeDelta::seconds(wait.into()) - BATCH_MARGIN;
-        let opened_before = now - TimeDelta::seconds(max_wait.into()) - BATCH_MARGIN;
+        let set_seconds = setting::batch_wait_seconds(&self.db).await?;
+        let ago = |seconds: u32| now - TimeDelta::seconds(seconds.into()) - BATCH_MARGIN;
+        let quiet_before = ago(self.waits.quiet_seconds(set_seconds));
+        let opened_before = ago(self.waits.deadline_seconds(set_seconds));
         let swept_before = now - BATCH_MARGIN;
         let overdue =
             batch::overdue_open(&self.db, quiet_before, opened_before, swept_before, AT_ONCE)

@@ -100,9 +100,7 @@ pub(crate) struct Groups {
 
 impl Handler for Reply {
     async fn handle(&self, event: &Envelope, attempt: Attempt) -> Verdict {
-        let came = Instant::now();
-        self.closings.give_way(came).await;
-        let verdict = settled(&self.db, self.reply(event, came).await).await;
+        let verdict = settled(&self.db, self.reply(event).await).await;
         self.expect_back(event, &verdict, attempt).await;
         verdict
     }
@@ -132,7 +130,9 @@ impl Handler for Reply {
 }
 
 impl Reply {
-    async fn reply(&self, event: &Envelope, came: Instant) -> Handled {
+    async fn reply(&self, event: &Envelope) -> Handled {
+        let came = Instant::now();
+        self.closings.give_way(came).await;
         let data: BatchClosed = event.data()?;
         let batch_id = BatchId(data.batch_id);
         let briefing = self
