@@ -64,16 +64,20 @@ fn is_hot(statement: &str) -> bool {
         && statement.contains('"')
 }
 
-/// The plan for any values. With the planner's own choice an empty value would decide.
+/// The plan for any values. With the planner's own choice an empty value would decide. Where the text alone
+/// does not say of what types they are, as in a list of rows that the statement brings with it (the workers'
+/// driver names the types), what PostgreSQL says about that.
 async fn postgres_plan(database: &Database, statement: &str) -> anyhow::Result<String> {
     // One session for all of it; nothing of it stays.
     let session = database.connection.begin().await?;
     session
         .execute_unprepared("set local plan_cache_mode = force_generic_plan")
         .await?;
-    session
-        .execute_unprepared(&format!("prepare hot as {statement}"))
-        .await?;
+    let prepare = format!("prepare hot as {statement}");
+    if let Err(error) = session.execute_unprepared(&prepare).await {
+        session.rollback().await?;
+        return Ok(format!("Not planned here: {error}"));
+    }
     let query = |text: String| Statement::from_string(DbBackend::Postgres, text);
     let count =
         "select cardinality(parameter_types) from pg_prepared_statements where name = 'hot'";
