@@ -11,7 +11,7 @@ use std::sync::Arc;
 use broker::trace::continue_trace;
 use broker::{Attempt, Failure, Handler, Outgoing, Publisher, Unavailable, Verdict};
 use entities::batch::{self, ClosedBy, State};
-use entities::{BatchId, ContactId, setting};
+use entities::{BatchId, ContactId, Transaction, setting};
 use futures_util::future::join_all;
 use messages::{Envelope, FlushRequested, FlushTrigger, TimersDue, WaitChanged, event_type};
 use sea_orm::{DatabaseConnection, DbErr, Iterable as _};
@@ -107,7 +107,8 @@ impl Flush {
             batch_id,
             trigger: data.trigger,
         };
-        let closing = self.closing.join(due, |group| close(&self.db, group));
+        let begin = || entities::begin(&self.db);
+        let closing = self.closing.join(due, begin, close);
         let found = match closing.await? {
             Closing::Won => return Ok(Verdict::Done(vec![batch_closed(&contact, batch_id)])),
             Closing::Lost(batch) => Some(*batch),
@@ -221,8 +222,7 @@ impl Due {
 }
 
 /// Closes the batches that are due, in one transaction. Says what became of each.
-async fn close(db: &DatabaseConnection, group: Vec<Due>) -> Result<Vec<Closing>, DbErr> {
-    let tx = entities::begin(db).await?;
+async fn close(tx: Transaction, group: Vec<Due>) -> Result<Vec<Closing>, DbErr> {
     let now = crate::time::now();
     let ids: BTreeSet<BatchId> = group.iter().map(|due| due.batch_id).collect();
     let held = batch::hold_free(&tx, ids).await?;

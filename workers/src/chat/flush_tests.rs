@@ -52,7 +52,8 @@ async fn written(db: &DatabaseConnection, contacts: &[&str]) -> Vec<Stored> {
         assert!(event.data::<MessageReceived>().is_ok());
         Received::read(&event).unwrap()
     });
-    store(db, WAITS, received.collect()).await.unwrap()
+    let tx = entities::begin(db).await.unwrap();
+    store(tx, WAITS, received.collect()).await.unwrap()
 }
 
 async fn open_batch(db: &DatabaseConnection, contact: &str) -> Uuid {

@@ -47,9 +47,10 @@ impl Intake {
     async fn received(&self, event: &Envelope) -> Handled {
         let received = Received::read(event)?;
         let contact = received.contact().clone();
+        let begin = || entities::begin(&self.db);
         let stored = self
             .storing
-            .join(received, |group| store(&self.db, self.waits, group));
+            .join(received, begin, |tx, group| store(tx, self.waits, group));
         Ok(match stored.await? {
             Stored::Before => return self.received_before(event, &contact).await,
             Stored::Unanswered(reason) => Verdict::Skipped(reason),

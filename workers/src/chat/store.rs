@@ -9,9 +9,9 @@ use clients::highlevel::Channel;
 use crash_points::crash_point;
 use entities::batch::{BatchRoute, Incoming};
 use entities::message::{Author, Direction};
-use entities::{ContactId, batch, contact, message, processed_event, setting};
+use entities::{ContactId, Transaction, batch, contact, message, processed_event, setting};
 use messages::{DecodeError, Envelope, MessageReceived};
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
+use sea_orm::{ConnectionTrait, DbErr};
 
 use super::intake::{CONSUMER, details, new_message};
 use super::opt_out::{Wish, wish};
@@ -72,11 +72,10 @@ impl Received {
 
 /// Stores the messages, and says what became of each.
 pub(super) async fn store(
-    db: &DatabaseConnection,
+    tx: Transaction,
     waits: BatchWaits,
     group: Vec<Received>,
 ) -> Result<Vec<Stored>, DbErr> {
-    let tx = entities::begin(db).await?;
     let ids: Vec<&str> = group
         .iter()
         .map(|received| received.incoming.message.event_id.as_str())

@@ -7,8 +7,8 @@ use clients::highlevel::Channel;
 use clients::{ErrorKind, Provider, Reason};
 use crash_points::crash_point;
 use entities::batch::{self, ClosedBy, Outcome, State};
-use entities::{BatchId, contact, effect, message, pause, reply};
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
+use entities::{BatchId, Transaction, contact, effect, message, pause, reply};
+use sea_orm::{ConnectionTrait, DbErr};
 
 use super::Reply;
 use super::briefing::Briefing;
@@ -57,11 +57,8 @@ impl Reply {
             batch: batch.clone(),
             channel,
         };
-        let claim = self
-            .groups
-            .claiming
-            .join(claiming, |group| claim(&self.db, group));
-        claim.await
+        let begin = || entities::begin(&self.db);
+        self.groups.claiming.join(claiming, begin, claim).await
     }
 
     /// Whether the batch should end before any money is spent on it.
@@ -105,8 +102,7 @@ impl Reply {
 }
 
 /// Takes the right to send these replies, where they may still be sent.
-async fn claim(db: &DatabaseConnection, group: Vec<Claiming>) -> Result<Vec<Claim>, DbErr> {
-    let tx = entities::begin(db).await?;
+async fn claim(tx: Transaction, group: Vec<Claiming>) -> Result<Vec<Claim>, DbErr> {
     let ids = || group.iter().map(|claiming| &claiming.batch.contact_id);
     let contacts = contact::lock_all(&tx, ids()).await?;
     let pauses = pause::all(&tx, crate::time::now()).await?;

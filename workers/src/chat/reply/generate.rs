@@ -7,14 +7,15 @@ use clients::highlevel::Channel;
 use clients::openai::{InputItem, ReplyRequest, Role, Usage};
 use crash_points::crash_point;
 use entities::reply::{self, NewReply};
-use entities::{BatchId, batch, message};
-use sea_orm::{DatabaseConnection, DbErr};
+use entities::{BatchId, Transaction, batch, message};
+use sea_orm::DbErr;
 use tracing::{debug, warn};
 
 use super::Reply;
 use super::briefing::Briefing;
 use super::check::{Rules, longest};
 use super::conversation::conversation;
+use crate::group_commit::nothing;
 use crate::halt::{Halt, configured, give_up, unless_paused_in};
 
 impl Reply {
@@ -81,11 +82,8 @@ impl Reply {
             model: answer.model,
             generated_at: crate::time::now(),
         };
-        let stored = self
-            .groups
-            .storing
-            .join(reply, |group| store(&self.db, group));
-        let stored = stored.await?;
+        let begin = || entities::begin(&self.db);
+        let stored = self.groups.storing.join(reply, begin, store).await?;
         crash_point!("chat.reply.reply_stored");
         Ok(stored)
     }
@@ -99,10 +97,11 @@ impl Reply {
         };
         let oldest = unanswered.first().unwrap_or(batch);
         let limit = self.settings.history_messages;
-        let read = |group: Vec<batch::Model>| async move {
+        let read = |(), group: Vec<batch::Model>| async move {
             message::histories(&self.db, &group, limit).await
         };
-        let history = self.groups.histories.join(oldest.clone(), read).await?;
+        let histories = &self.groups.histories;
+        let history = histories.join(oldest.clone(), nothing, read).await?;
         let ids = unanswered.iter().map(|batch| batch.id);
         let messages = match unanswered.is_empty() {
             true => briefing.messages.clone(),
@@ -130,8 +129,7 @@ impl Reply {
 }
 
 /// Stores the replies, in one transaction, and returns those that are stored.
-async fn store(db: &DatabaseConnection, group: Vec<NewReply>) -> Result<Vec<reply::Model>, DbErr> {
-    let tx = entities::begin(db).await?;
+async fn store(tx: Transaction, group: Vec<NewReply>) -> Result<Vec<reply::Model>, DbErr> {
     let stored = reply::store_all(&tx, group).await?;
     tx.commit().await?;
     Ok(stored)

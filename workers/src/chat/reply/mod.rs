@@ -37,7 +37,7 @@ use self::record::Sent;
 pub(crate) use self::send::IN_FLIGHT;
 use crate::chat::precedence::Closings;
 use crate::follow_ups::reply_failed;
-use crate::group_commit::GroupCommit;
+use crate::group_commit::{GroupCommit, nothing};
 use crate::halt::{Halt, Handled, configured, paused, settled, unavailable};
 use crate::prices::Prices;
 
@@ -135,10 +135,8 @@ impl Reply {
         self.closings.give_way(came).await;
         let data: BatchClosed = event.data()?;
         let batch_id = BatchId(data.batch_id);
-        let briefing = self
-            .groups
-            .briefing
-            .join(batch_id, |ids| brief(&self.db, ids));
+        let read = |(), ids| brief(&self.db, ids);
+        let briefing = self.groups.briefing.join(batch_id, nothing, read);
         let Some(briefing) = briefing.await? else {
             return Ok(Verdict::Skipped("unknown_batch"));
         };

@@ -6,8 +6,8 @@ use broker::Verdict;
 use clients::highlevel::SentMessage;
 use entities::message::{self, Author, Direction, NewMessage};
 use entities::reply::{self, SentReply};
-use entities::{BatchId, batch, contact, effect};
-use sea_orm::{DatabaseConnection, DbErr};
+use entities::{BatchId, Transaction, batch, contact, effect};
+use sea_orm::DbErr;
 use serde_json::json;
 
 use super::Reply;
@@ -35,10 +35,8 @@ impl Reply {
             text: reply.text.clone(),
             message,
         };
-        let recorded = self
-            .groups
-            .recording
-            .join(sent, |group| record(&self.db, group));
+        let begin = || entities::begin(&self.db);
+        let recorded = self.groups.recording.join(sent, begin, record);
         Ok(match recorded.await? {
             true => Verdict::Done(Vec::new()),
             false => Verdict::Skipped("unknown_batch"),
@@ -47,9 +45,8 @@ impl Reply {
 }
 
 /// Stores that these replies were sent; `false` for one whose batch is no more.
-async fn record(db: &DatabaseConnection, group: Vec<Sent>) -> Result<Vec<bool>, DbErr> {
+async fn record(tx: Transaction, group: Vec<Sent>) -> Result<Vec<bool>, DbErr> {
     let now = crate::time::now();
-    let tx = entities::begin(db).await?;
     let contacts = group.iter().map(|sent| &sent.batch.contact_id);
     contact::lock_all(&tx, contacts).await?;
     // One that was deleted on request, meanwhile: its text must not be written down again.
