@@ -9,10 +9,10 @@ use std::{
 
 use entities::{batch, begin, connect, connect_lazy, is_transient, setting};
 use futures_util::future::{join, join_all};
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
 
 use crate::{
-    database::{Fresh, on_both_databases},
+    database::{Fresh, on_both_databases, on_sqlite},
     samples::{ada, at, batch, closed_batch},
 };
 
@@ -45,6 +45,24 @@ async fn a_transaction_that_reads_first_may_write_then(fresh: Fresh) {
     for task in tasks {
         task.await.unwrap();
     }
+}
+
+/// Without it, each statement with a bound `LIMIT` is planned again whenever it is used. Whoever builds elsewhere
+/// than in the workspace has to set the flags of `.cargo/config.toml`.
+#[tokio::test]
+async fn sqlite_is_built_to_plan_a_statement_once() {
+    on_sqlite(async |fresh| {
+        let options = Statement::from_string(DbBackend::Sqlite, "PRAGMA compile_options");
+        let rows = fresh.empty().await.query_all_raw(options).await.unwrap();
+        let built_with = |name: &str| {
+            rows.iter()
+                .any(|row| row.try_get_by_index::<String>(0).unwrap() == name)
+        };
+        assert!(built_with("ENABLE_QPSG"));
+        assert!(built_with("DEFAULT_MEMSTATUS=0"));
+        assert!(!built_with("ENABLE_MEMORY_MANAGEMENT"));
+    })
+    .await;
 }
 
 /// What the next one writes on the same connection is written, and not part of the transaction.
